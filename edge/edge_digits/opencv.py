@@ -1,0 +1,23 @@
+"""OpenCV, or one line on what to install: everything here that needs it imports it from this module."""
+
+from __future__ import annotations
+
+import os
+
+from edge_digits.errors import LibraryError
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it has to say of a file becomes an error of ours
+
+try:
+    import cv2
+except ImportError as error:
+    if isinstance(error, ModuleNotFoundError) and error.name == "cv2":
+        raise LibraryError(
+            "OpenCV is not installed: pip install opencv-python (or opencv-python-headless where there is no display)"
+        ) from error
+    raise LibraryError(
+        f"OpenCV cannot be loaded ({error}): apt-get install libgl1 libglib2.0-0, "
+        "or pip uninstall opencv-python and pip install opencv-python-headless"
+    ) from error
+
+__all__ = ["cv2"]

@@ -1,0 +1,1 @@
+"""From a Keras network to published .onnx files: convert, quantize, verify, publish."""

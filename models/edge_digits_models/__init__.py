@@ -1,0 +1,1 @@
+"""The published models: .onnx files, manifest.json and a card for each."""

@@ -1,0 +1,1 @@
+"""Recipes, data sets, augmentation, fitting: everything that makes a network."""
