@@ -1,0 +1,5 @@
+"""`python -m edge_digits`."""
+
+from edge_digits.cli import main
+
+main()

@@ -1,0 +1,167 @@
+"""Tiles → probabilities: one onnxruntime session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.errors import LibraryError, ModelError
+from edge_digits.model_files import ModelFile, load_model_file
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise LibraryError(f"onnxruntime cannot be loaded ({error}): pip install onnxruntime") from error
+
+CONTRACT = "1"
+_BATCH = 256  # tiles: past this, larger batches only cost memory
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of n tiles."""
+
+    probabilities: NDArray[np.float32]
+    """(n, 10), rows sum to 1."""
+    digit_scores: NDArray[np.float32] | None
+    """(n,), 0 to 1: is the tile a digit at all. None where the model does not tell."""
+
+    @property
+    def digits(self) -> NDArray[np.intp]:
+        """(n,), 0 to 9: the likeliest."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidences(self) -> NDArray[np.float32]:
+        """(n,), the probabilities of `digits`."""
+        return self.probabilities.max(axis=1, initial=0)
+
+
+class Classifier:
+    """Classifies tiles with a bundled model (`digits`, `digits-fp32`, `digits-int8`) or an .onnx of the contract.
+
+    `threads` is the number of cores that one call uses. Raises ModelError where the model is missing, damaged or
+    not of the contract. It can be shared between threads, and pickled.
+    """
+
+    def __init__(self, model: str | Path = "digits", *, threads: int = 1) -> None:
+        if threads < 1:
+            raise ValueError(f"threads must be 1 or more, not {threads}")
+        self._arguments = (model, threads)
+        file = load_model_file(model)
+        self.name = file.name
+        self._session = _start_session(file, threads)
+        _check_contract(file.name, self._session)
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        """What the file says of itself: `edge_digits.recipe`, `.accuracy`, …"""
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        _check_answers(file.name, self._try())
+
+    def classify(self, tiles: NDArray[np.uint8]) -> Predictions:
+        """What the model says of `tiles`: (n, 28, 28) or one (28, 28), uint8, ink bright on black.
+
+        Raises ValueError where they are anything else.
+        """
+        tiles = np.asarray(tiles)
+        if tiles.ndim == 2:
+            tiles = tiles[np.newaxis]
+        if tiles.dtype != np.uint8 or tiles.shape[1:] != (28, 28):
+            raise ValueError(f"tiles must be uint8 of shape (n, 28, 28), not {tiles.dtype} of shape {tiles.shape}")
+        parts = [self._run(tiles[start : start + _BATCH]) for start in range(0, len(tiles), _BATCH)]
+        scores = None
+        if "digit_score" in self._outputs:
+            scores = np.concatenate([part["digit_score"] for part in parts] or [np.zeros(0, np.float32)])
+        return Predictions(
+            np.concatenate([part["probabilities"] for part in parts] or [np.zeros((0, 10), np.float32)]), scores
+        )
+
+    def _run(self, tiles: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return dict(zip(self._outputs, self._session.run(self._outputs, {"tiles": tiles}), strict=True))
+
+    def _try(self) -> Predictions:
+        try:
+            return self.classify(np.stack([np.zeros((28, 28), np.uint8), _stroke()]))
+        except Exception as error:  # onnxruntime's errors have no root of their own
+            raise ModelError(f"{self.name}: onnxruntime cannot run it: {_first_line(error)}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, self._arguments
+
+
+def load_ensemble(models: Sequence[str | Path]) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Tiles (n, 28, 28) → the mean of the probabilities of all `models`, (n, 10), on all cores that we may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    classifiers = [Classifier(model, threads=cores) for model in models]
+
+    def classify(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        answers = [classifier.classify(tiles).probabilities for classifier in classifiers]
+        return answers[0] if len(answers) == 1 else np.mean(answers, axis=0, dtype=np.float32)
+
+    return classify
+
+
+def _remake(model: str | Path, threads: int) -> Classifier:
+    return Classifier(model, threads=threads)
+
+
+def _start_session(file: ModelFile, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it has to say becomes an error of ours
+    options.enable_cpu_mem_arena = False
+    # Without this, waiting threads keep a core busy: 45 % of one at 30 calls a second.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(file.data, sess_options=options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no root of their own
+        raise ModelError(f"{file.name}: onnxruntime cannot load it: {_first_line(error)}") from error
+
+
+def _check_contract(name: str, session: Any) -> None:
+    def refuse(reason: str) -> ModelError:
+        return ModelError(f"{name}: is not of the model contract: {reason}")
+
+    inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
+    if len(inputs) != 1 or inputs[0].name != "tiles":
+        raise refuse(f"its inputs are {', '.join(i.name for i in inputs)}, not tiles")
+    shape = inputs[0].shape
+    if inputs[0].type != "tensor(uint8)" or len(shape) != 3 or shape[1:] != [28, 28] or isinstance(shape[0], int):
+        raise refuse(f"tiles is {inputs[0].type} {shape}, not tensor(uint8) ['N', 28, 28]")
+    if "probabilities" not in outputs:
+        raise refuse(f"its outputs are {', '.join(outputs)}, without probabilities")
+    unknown = set(outputs) - {"probabilities", "digit_score"}
+    if unknown:
+        raise refuse(f"it has the unknown output {', '.join(sorted(unknown))}")
+    for output in outputs.values():
+        if output.type != "tensor(float)":
+            raise refuse(f"{output.name} is {output.type}, not tensor(float)")
+    contract = session.get_modelmeta().custom_metadata_map.get("edge_digits.contract", CONTRACT)
+    if contract != CONTRACT:
+        raise refuse(f"its contract is version {contract}; this edge-digits runs version {CONTRACT}")
+
+
+def _check_answers(name: str, predictions: Predictions) -> None:
+    """Two tiles must give two rows of probabilities."""
+    probabilities, scores = predictions.probabilities, predictions.digit_scores
+    right = probabilities.shape == (2, 10) and bool(np.isfinite(probabilities).all())
+    if not (right and (probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)):
+        raise ModelError(f"{name}: is not of the model contract: what it gives are not ten probabilities for each tile")
+    if scores is not None and not (scores.shape == (2,) and ((scores >= 0) & (scores <= 1)).all()):
+        raise ModelError(f"{name}: is not of the model contract: its digit_score is not one value of 0 to 1 for each tile")
+
+
+def _stroke() -> NDArray[np.uint8]:
+    tile = np.zeros((28, 28), np.uint8)
+    tile[4:24, 13:16] = 255
+    return tile
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

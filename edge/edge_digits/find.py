@@ -1,0 +1,250 @@
+"""Image → ink regions, each one digit as far as its shape tells, in reading order.
+
+Every length is relative: to the picture's side, to the stroke, or to the digit's height.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.opencv import cv2
+from edge_digits.reading import Box, Rejected
+from edge_digits.tiles import stroke_width
+
+WORKING_SIDE = 1600
+"""Pixels: a larger picture is scaled down to this before it is searched."""
+BACKGROUND_WINDOW = 1 / 3
+"""Share of the picture's longer side: what is wider than this is ground, not stroke."""
+MIN_CONTRAST = 0.06
+"""Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
+INK_LEVEL = 0.4
+"""Share of the darkest ink's strength from which a pixel is ink: about half way up the stroke's edge."""
+MIN_HEIGHT = 6
+"""Pixels: what is smaller cannot be read."""
+PIECE_GAP = 0.25
+"""Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
+RULE_ASPECT = 12
+"""A straight stroke this many times longer than high, and no taller than a stroke, is a rule."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where one digit's ink is."""
+
+    box: Box
+    """In pixels of the image."""
+    ink: NDArray[np.uint8] = field(repr=False)
+    """(h, w) uint8, bright on black, cropped; scaled down where the picture was."""
+    line: int = 0
+    """Index of its line, from 0."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in an image."""
+
+    regions: tuple[Region, ...]
+    """Line by line, each from left to right."""
+    rejected: tuple[Rejected, ...]
+
+
+@dataclass
+class _Piece:
+    """Connected ink: its labels in the label image and the box around them, in working pixels."""
+
+    labels: list[int]
+    x: int
+    y: int
+    w: int
+    h: int
+    area: int
+
+    @property
+    def right(self) -> int:
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.h
+
+    def overlap_x(self, other: _Piece) -> int:
+        """Shared width in pixels; negative: the gap between."""
+        return min(self.right, other.right) - max(self.x, other.x)
+
+    def overlap_y(self, other: _Piece) -> int:
+        """Shared height in pixels; negative: the gap between."""
+        return min(self.bottom, other.bottom) - max(self.y, other.y)
+
+    def join(self, other: _Piece) -> _Piece:
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        w, h = max(self.right, other.right) - x, max(self.bottom, other.bottom) - y
+        return _Piece(self.labels + other.labels, x, y, w, h, self.area + other.area)
+
+
+def find(image: NDArray[np.uint8]) -> Found:
+    """Finds the digits in an image, (H, W) or (H, W, 3) uint8, dark on light or light on dark."""
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+    scale = min(1.0, WORKING_SIDE / max(gray.shape))
+    if scale < 1:
+        size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
+        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    gray = np.asarray(gray, np.uint8)
+    if not is_light_on_dark(gray):
+        gray = np.asarray(255 - gray, np.uint8)
+    ink = flatten(gray)
+    level = ink_level(ink)
+    if level is None:
+        return Found((), ())
+    labels, pieces = _connected(ink, level)
+    stroke = _typical_stroke(labels, pieces)
+    digits, rejected = _sort_out(_join_pieces(pieces, stroke), gray.shape, stroke)
+    regions = [
+        Region(_scaled_box(piece, 1 / scale), _cut(ink, labels, piece, level), line)
+        for line, row in enumerate(_lines(digits))
+        for piece in row
+    ]
+    return Found(tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in rejected))
+
+
+def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
+    """Whether the ground is dark: the side of Otsu's threshold on which most of the border lies."""
+    threshold, _ = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
+    return bool(np.mean(border <= threshold) > 0.5)
+
+
+def flatten(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Light ink on dark, uneven light taken out: 0 for ground, up to 255 for the strongest ink there can be.
+
+    The ground is what an opening wider than any stroke leaves, smoothed; ink is how far a pixel rises above it.
+    """
+    side = max(gray.shape)
+    shrink = max(1.0, side / 96)
+    size = max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    window = max(3, round(side / shrink * BACKGROUND_WINDOW) | 1)
+    ground = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((window, window), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    ground = cv2.blur(ground, (window // 4 * 2 + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+    ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    rise = cv2.subtract(gray, ground).astype(np.float32)
+    return np.asarray(np.minimum(255, rise * 255 / (256 - ground.astype(np.float32))), np.uint8)
+
+
+def ink_level(ink: NDArray[np.uint8]) -> float | None:
+    """How strong the ink of a picture is, 0 to 255; None where there is none."""
+    noise = 1.4826 * float(np.median(ink))
+    floor = max(MIN_CONTRAST * 255, 4 * noise)
+    strong = ink[ink > floor]
+    if strong.size < 4:
+        return None
+    # Otsu's threshold within what rises above the floor parts the ink from its own blurred edges and from shading.
+    threshold, _ = cv2.threshold(strong.reshape(1, -1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    level = float(np.percentile(strong[strong >= threshold], 75))
+    return level if level * INK_LEVEL > MIN_CONTRAST * 255 else None
+
+
+def _connected(ink: NDArray[np.uint8], level: float) -> tuple[NDArray[np.int32], list[_Piece]]:
+    mask = (ink > level * INK_LEVEL).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    pieces = [_Piece([i], *(int(v) for v in stats[i])) for i in range(1, count)]
+    return np.asarray(labels, np.int32), pieces
+
+
+def _typical_stroke(labels: NDArray[np.int32], pieces: list[_Piece]) -> float:
+    """The stroke width of the largest piece, in pixels."""
+    if not pieces:
+        return 1.0
+    piece = max(pieces, key=lambda p: p.area)
+    part = labels[piece.y : piece.bottom, piece.x : piece.right]
+    return stroke_width(np.where(np.isin(part, piece.labels), np.uint8(255), np.uint8(0)))
+
+
+def _join_pieces(pieces: list[_Piece], stroke: float) -> list[_Piece]:
+    """Broken-off pieces joined to the digit they belong to: the nearest larger one that they stand over, under or touch."""
+    pieces = [piece for piece in pieces if piece.area >= max(2, (stroke / 2) ** 2)]  # specks
+    pieces.sort(key=lambda p: -p.w * p.h)
+    whole: list[_Piece] = []
+    for piece in pieces:
+        near = [i for i, other in enumerate(whole) if _belongs(piece, other, stroke)]
+        if near:
+            whole[near[0]] = whole[near[0]].join(piece)
+        else:
+            whole.append(piece)
+    return whole
+
+
+def _belongs(piece: _Piece, digit: _Piece, stroke: float) -> bool:
+    across, along = piece.overlap_x(digit), piece.overlap_y(digit)
+    if -along > PIECE_GAP * digit.h or piece.w > 1.5 * digit.w:
+        return False
+    if across >= 0.5 * piece.w and along > -PIECE_GAP * digit.h:
+        return piece.h < 0.8 * digit.h
+    # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
+    return piece.h < 0.6 * digit.h and along > 0.5 * piece.h and -across <= max(2.0, 1.5 * stroke)
+
+
+def _sort_out(
+    pieces: list[_Piece], shape: tuple[int, ...], stroke: float
+) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
+    """(digits, what is none with the reason)."""
+    digits, rejected = [], []
+    tallest = max((piece.h for piece in pieces if not _is_rule(piece, stroke)), default=0)
+    for piece in pieces:
+        reason = None
+        if _is_rule(piece, stroke):
+            reason = "a rule or an edge"
+        elif max(piece.w, piece.h) < MIN_HEIGHT or piece.h < 0.25 * tallest:
+            reason = "too small"
+        elif piece.w > 3 * piece.h and piece.h < 0.5 * tallest:
+            reason = "a dash"
+        if reason is None:
+            digits.append(piece)
+        elif max(piece.w, piece.h) >= MIN_HEIGHT:
+            rejected.append((piece, reason))
+    return digits, rejected
+
+
+def _is_rule(piece: _Piece, stroke: float) -> bool:
+    long, short = max(piece.w, piece.h), max(1, min(piece.w, piece.h))
+    return piece.w > piece.h and long > RULE_ASPECT * short and short < 3 * stroke
+
+
+def _lines(pieces: list[_Piece]) -> list[list[_Piece]]:
+    """Pieces that stand beside each other, from left to right; the lines from top to bottom."""
+    lines: list[list[_Piece]] = []
+    for piece in sorted(pieces, key=lambda p: p.x):
+        best, shared = None, 0.0
+        for line in lines:
+            last = line[-1]
+            share = last.overlap_y(piece) / min(last.h, piece.h)
+            if share > max(shared, 0.4):
+                best, shared = line, share
+        if best is None:
+            lines.append([piece])
+        else:
+            best.append(piece)
+    return sorted(lines, key=lambda line: sum(p.y + p.h / 2 for p in line) / len(line))
+
+
+def _cut(ink: NDArray[np.uint8], labels: NDArray[np.int32], piece: _Piece, level: float) -> NDArray[np.uint8]:
+    """The piece's own ink, its grey edges kept, its strongest made white."""
+    margin = 1
+    top, left = max(0, piece.y - margin), max(0, piece.x - margin)
+    window = np.s_[top : piece.bottom + margin, left : piece.right + margin]
+    mine = np.isin(labels[window], piece.labels).astype(np.uint8)
+    reach = cv2.dilate(mine, np.ones((3, 3), np.uint8))
+    others = (labels[window] > 0) & (mine == 0)
+    own = np.where((reach > 0) & ~others, ink[window], 0).astype(np.float32)
+    strength = max(float(np.percentile(own[mine > 0], 90)), level * INK_LEVEL)
+    cut = np.clip(own * 255 / strength, 0, 255).astype(np.uint8)
+    faint = cut < 32  # the far end of a blurred edge is no ink: it would widen the box
+    cut[faint] = 0
+    rows, columns = np.flatnonzero(cut.any(axis=1)), np.flatnonzero(cut.any(axis=0))
+    return np.ascontiguousarray(cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def _scaled_box(piece: _Piece, scale: float) -> Box:
+    return round(piece.x * scale), round(piece.y * scale), round(piece.w * scale), round(piece.h * scale)

@@ -1,0 +1,192 @@
+"""Output files: complete or not there at all, and never one that was there before damaged."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from edge_digits.errors import OutputError, OutputExistsError
+
+# Linux names of streams that are open already. Opening these would truncate a file that the shell has redirected to.
+_STREAM = re.compile(r"/dev/(?P<name>stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<fd>\d{1,9})")
+_STREAM_FD = {"stdin": 0, "stdout": 1, "stderr": 2}
+
+# What only a write reports. The body of a `with` may raise other OSErrors of its own, which are not ours to explain.
+_WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+def check_output(path: str, *, force: bool) -> None:
+    """Refuses an output before any work is done for it: the reasons of `open_output`, without leaving a trace.
+
+    Raises OutputExistsError, or OutputError for a folder that is missing or closed to us.
+    """
+    with _explained(path, all_errors=True):
+        if not _is_written_through(path):
+            target = _target(path, force)
+            temp = _create_beside(target, "")
+            temp.unlink()
+
+
+@contextmanager
+def open_output(path: str, *, force: bool, binary: bool = False) -> Iterator[IO[Any]]:
+    """Opens `path` for writing, `-` for stdout; text is UTF-8 with "\\n" line ends.
+
+    A file gets its name when the block ends, and is dropped when the block raises, KeyboardInterrupt included. A link
+    stays, and what it points to is replaced; a replaced file hands on its mode bits. A pipe or a device is written to
+    as it is.
+
+    Raises OutputExistsError where a file stands and `force` is not given, and OutputError for what cannot be written.
+    A closed pipe stays a BrokenPipeError.
+    """
+    if _is_stdout(path):
+        with _explained("stdout", all_errors=False):
+            stream = _stdout(binary)
+            yield stream
+            stream.flush()
+    elif _is_written_through(path):
+        with _explained(path, all_errors=True):
+            file = _open(_stream_fd(path), binary)
+        with _explained(path, all_errors=False), file:
+            yield file
+    else:
+        with _beside(path, force, "") as temp, _open(os.open(temp, os.O_WRONLY), binary) as file:
+            yield file
+
+
+@contextmanager
+def stage_output(path: str, *, force: bool, suffix: str = "") -> Iterator[Path]:
+    """As `open_output`, for libraries that write to a path of their own: yields the path of an empty file to write to.
+
+    It ends in `suffix`, or without one as `path` does. It becomes `path` when the block ends, and is removed when the
+    block raises. Raises as `open_output` does, and OutputError where nothing was written.
+    """
+    suffix = suffix or Path(path).suffix
+    if _is_written_through(path):
+        with tempfile.TemporaryDirectory(prefix="edge-digits-") as folder:
+            temp = Path(folder) / f"output{suffix}"
+            temp.touch()
+            yield temp
+            _check_written(temp, path)
+            with temp.open("rb") as source, open_output(path, force=force, binary=True) as out:
+                shutil.copyfileobj(source, out)
+    else:
+        with _beside(path, force, suffix) as temp:
+            yield temp
+            _check_written(temp, path)
+
+
+@contextmanager
+def _beside(path: str, force: bool, suffix: str) -> Iterator[Path]:
+    """A new, empty file beside the target of `path` that replaces it when the block ends."""
+    with _explained(path, all_errors=True):
+        target = _target(path, force)
+        temp = _create_beside(target, suffix)
+    try:
+        with _explained(path, all_errors=False):
+            yield temp
+        with _explained(path, all_errors=True):
+            _target(path, force)  # it may have come into being while the work was done
+            if target.exists():
+                temp.chmod(stat.S_IMODE(target.stat().st_mode))
+            temp.replace(target)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _explained(path: str, *, all_errors: bool) -> Iterator[None]:
+    """Turns the system's errors into ours: all of them, or those alone that only a write can have."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if not all_errors and error.errno not in _WRITE_ERRORS:
+            raise
+        raise OutputError(f"{path}: cannot be written ({(error.strerror or str(error)).lower()})") from error
+    except ValueError as error:
+        if not all_errors:
+            raise
+        raise OutputError(f"{path!r}: cannot be written ({error})") from error  # a NUL in the name
+
+
+def _target(path: str, force: bool) -> Path:
+    """The file that `path` means, links followed; refused where it stands already, unless `force`."""
+    if not path or path.endswith(os.sep):
+        raise OutputError(f"{path or repr(path)}: names no file")
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 – Path would tidy "x/." to "x"
+    except FileNotFoundError:
+        target = Path(path).resolve()
+        if not target.parent.is_dir():
+            raise OutputError(f"{path}: the folder {target.parent} does not exist") from None
+        return target
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{path}: is a folder")
+    if not force:
+        raise OutputExistsError(f"{path}: exists already; --force replaces it")
+    return Path(path).resolve()
+
+
+def _create_beside(target: Path, suffix: str) -> Path:
+    """An empty file in the folder of `target`, with the mode that the umask gives a new file."""
+    temp = target.with_name(f".edge-digits-{secrets.token_hex(6)}{suffix}")
+    os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return temp
+
+
+def _check_written(temp: Path, path: str) -> None:
+    if not temp.exists() or not temp.stat().st_size:
+        raise OutputError(f"{path}: nothing was written")
+
+
+def _is_stdout(path: str) -> bool:
+    return path in {"-", "/dev/stdout"}
+
+
+def _is_written_through(path: str) -> bool:
+    """Whether `path` is a stream, a pipe or a device: something that a rename would destroy."""
+    if _is_stdout(path) or _STREAM.fullmatch(path):
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _stream_fd(path: str) -> int:
+    """A new file descriptor to write to what `path` names: an open stream, a pipe or a device."""
+    if match := _STREAM.fullmatch(path):
+        return os.dup(_STREAM_FD[match["name"]] if match["name"] else int(match["fd"]))
+    return os.open(path, os.O_WRONLY)  # without O_CREAT, which Linux refuses for others' pipes in /tmp
+
+
+def _open(fd: int, binary: bool) -> IO[Any]:
+    if binary:
+        return open(fd, "wb")
+    return open(fd, "w", encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _stdout(binary: bool) -> IO[Any]:
+    """Python's own stdout, so that what is printed elsewhere keeps its place among what is written here."""
+    if sys.stdout is None:
+        raise OutputError("stdout: is closed")
+    if binary:
+        sys.stdout.flush()
+        return sys.stdout.buffer
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    return sys.stdout

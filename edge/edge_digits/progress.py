@@ -1,0 +1,43 @@
+"""One line on stderr that tells how far a long command has come."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+_QUIET_SECONDS = 1.0  # what is done sooner needs no line
+
+
+class ProgressLine:
+    """A line that is redrawn in a terminal, and stays away where stderr is none."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._started = self._drawn = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._shown = False
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """So many units are done, of so many where that is known."""
+        now = time.monotonic()
+        if not self._terminal or now - self._started < _QUIET_SECONDS or now - self._drawn < 0.1:
+            return
+        self._drawn, self._shown = now, True
+        if total:
+            left = (now - self._started) * (total - done) / max(done, 1)
+            text = f"{100 * done / total:3.0f} % of {total:,} {self._unit}, {left:.0f} s left"
+        else:
+            text = f"{done:,} {self._unit}, {done / (now - self._started):,.0f} a second"
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,68 @@
+"""Records → text, JSON, JSON Lines or CSV, one after the other as they come."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import Literal, TextIO
+
+from edge_digits.reading import Record
+
+Format = Literal["text", "json", "jsonl", "csv"]
+
+_CSV_COLUMNS = ["source", "text", "line", "digit", "confidence", "x", "y", "width", "height", "error"]
+
+
+class RecordWriter:
+    """Writes records to `out`; `close` ends the list that `json` is."""
+
+    def __init__(self, out: TextIO, form: Format) -> None:
+        self._out, self._form = out, form
+        self._count = 0
+        self._csv = csv.writer(out, lineterminator="\n")
+        if form == "csv":
+            self._csv.writerow(_CSV_COLUMNS)
+        elif form == "json":
+            out.write("[")
+
+    def write(self, record: Record) -> None:
+        """Writes one record. As text, one with an error leaves no trace: the error is for stderr."""
+        if self._form == "json":
+            self._out.write(("," if self._count else "") + "\n" + json.dumps(record))
+        elif self._form == "jsonl":
+            self._out.write(json.dumps(record) + "\n")
+        elif self._form == "csv":
+            self._csv.writerows(_csv_rows(record))
+        elif record["error"] is None:
+            self._out.write(_text(record) + "\n")
+        self._count += 1
+        self._out.flush()
+
+    def close(self) -> None:
+        """Writes what ends the output."""
+        if self._form == "json":
+            self._out.write("\n]\n" if self._count else "]\n")
+
+
+def _text(record: Record) -> str:
+    """`img.png: 4017  (99.91 %)`, with the confidence of the least sure digit; further lines are indented."""
+    if not record["digits"]:
+        return f"{record['source']}: nothing to read"
+    surest = min(digit["confidence"] for digit in record["digits"])
+    indent = "\n" + " " * (len(record["source"]) + 2)
+    text = f"{record['source']}: {indent.join(record['lines'])}  ({100 * surest:.2f} %)"
+    for digit in record["digits"]:
+        if "top" in digit:
+            likeliest = ", ".join(f"{entry['digit']} {100 * entry['confidence']:.2f} %" for entry in digit["top"])
+            text += f"\n    {digit['digit']} at {digit['box'][0]},{digit['box'][1]}: {likeliest}"
+    return text
+
+
+def _csv_rows(record: Record) -> list[list[object]]:
+    """A row a digit; one without a digit where there is none, so that no picture is missing."""
+    source, text, error = record["source"], record["text"], record["error"] or ""
+    rows: list[list[object]] = [
+        [source, text, digit["line"], digit["digit"], digit["confidence"], *digit["box"], error]
+        for digit in record["digits"]
+    ]
+    return rows or [[source, text, "", "", "", "", "", "", "", error]]

@@ -1,0 +1,125 @@
+"""The folder of one training: what was asked, what came of it, and the networks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from edge_digits.errors import InputError, OutputError, OutputExistsError
+from edge_digits.outputs import open_output, stage_output
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """One line of history.csv."""
+
+    number: int
+    """From 1."""
+    loss: float
+    accuracy: float
+    """Of the training tiles as augmented, while the weights were moving."""
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Higher is better: accuracy on the validation rows, then the lower loss."""
+        return self.validation_accuracy, -self.validation_loss
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one training.
+
+    run.json       what was asked: recipe, settings, seed, data with its hash, versions
+    history.csv    a line for each pass
+    best.keras     the network with the best validation accuracy, its weights averaged where the recipe says so
+    last.keras     the newest, with its optimizer's state: where an interrupted training goes on
+    metrics.json   how good best.keras is
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path) -> Run:
+        """A new folder. Raises OutputExistsError where there is one, OutputError where it cannot be made."""
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise OutputExistsError(f"{folder}: is there already; name another with -o") from error
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+        return cls(folder)
+
+    @property
+    def best(self) -> Path:
+        """The best network."""
+        return self.folder / "best.keras"
+
+    @property
+    def last(self) -> Path:
+        """The newest network, with its optimizer."""
+        return self.folder / "last.keras"
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Writes run.json."""
+        self._write_json("run.json", settings)
+
+    def settings(self) -> dict[str, Any]:
+        """What run.json says. Raises InputError where there is none."""
+        return self._read_json("run.json")
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Writes metrics.json."""
+        self._write_json("metrics.json", metrics)
+
+    def metrics(self) -> dict[str, Any]:
+        """What metrics.json says. Raises InputError where there is none."""
+        return self._read_json("metrics.json")
+
+    def write_history(self, history: list[PassResult]) -> None:
+        """Writes history.csv whole, so that a kill leaves the old one or the new one."""
+        with open_output(str(self.folder / "history.csv"), force=True) as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(field.name for field in fields(PassResult))
+            writer.writerows([getattr(result, field.name) for field in fields(PassResult)] for result in history)
+
+    def history(self) -> list[PassResult]:
+        """What history.csv says; nothing where there is none yet."""
+        try:
+            with (self.folder / "history.csv").open(newline="") as file:
+                rows = list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+        return [PassResult(int(row.pop("number")), **{k: float(v) for k, v in row.items()}) for row in rows]
+
+    def save(self, network: keras.Model, path: Path) -> None:
+        """Saves a network of this run, the old one replaced at the end."""
+        with stage_output(str(path), force=True, suffix=".keras") as staged:
+            network.save(staged)
+
+    def _write_json(self, name: str, data: dict[str, Any]) -> None:
+        with open_output(str(self.folder / name), force=True) as out:
+            out.write(json.dumps(data, indent=2) + "\n")
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            data: dict[str, Any] = json.loads(path.read_text())
+        except OSError as error:
+            raise InputError(str(path), f"cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise InputError(str(path), "is damaged") from error
+        return data
+
+
+def describe(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain data, its functions by name."""
+    return {k: getattr(v, "__name__", v) if callable(v) else v for k, v in asdict(settings).items()}
