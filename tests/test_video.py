@@ -150,7 +150,7 @@ def test_a_file_that_is_no_video_is_an_error_with_its_path(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("source", ["", "\0", "ftp://127.0.0.1/x", "x" * 5000])
+@pytest.mark.parametrize("source", ["", "\0", "ftp://127.0.0.1/x", "x" * 5000, "9" * 5000, "-"])
 def test_a_source_that_makes_no_sense_is_an_error(source: str) -> None:
     with pytest.raises(SourceError):
         open_source(source, note=_no_note)

@@ -229,7 +229,7 @@ def webcam(
     max_frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
     model: Model = "digits",
     force: Force = False,
-) -> None:
+) -> int:
     """Read digits from a camera, a stream, a video or a folder of frames. q or Esc ends it.
 
     Example: edge-digits webcam --source clip.mp4 --no-window --format jsonl
@@ -248,6 +248,7 @@ def webcam(
     rate = f", {done.frames / done.seconds:.0f} a second" if done.seconds else ""
     dropped = f", {done.dropped:,} dropped" if done.dropped else ""
     _note(f"{done.frames:,} frames read{rate}{dropped}" + (f", recorded to {done.output}" if done.output else ""))
+    return 1 if done.failed else 0
 
 
 @app.command()

@@ -22,6 +22,8 @@ MIN_CONTRAST = 0.06
 """Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
 INK_LEVEL = 0.4
 """Share of the darkest ink's strength from which a pixel is ink: about half way up the stroke's edge."""
+CLEARLY_LESS_INK = 1.5
+"""Light on dark or dark on light: the one with less ink, where it is less by this factor."""
 MIN_HEIGHT = 6
 """Pixels: what is smaller cannot be read."""
 PIECE_GAP = 0.25
@@ -91,22 +93,40 @@ def find(image: NDArray[np.uint8]) -> Found:
     if scale < 1:
         size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    gray = np.asarray(gray, np.uint8)
-    if not is_light_on_dark(gray):
-        gray = np.asarray(255 - gray, np.uint8)
-    ink = flatten(gray)
-    level = ink_level(ink)
-    if level is None:
+    inked = _ink(np.asarray(gray, np.uint8))
+    if inked is None:
         return Found((), ())
+    ink, level = inked
     labels, pieces = _connected(ink, level)
     stroke = _typical_stroke(labels, pieces)
-    digits, rejected = _sort_out(_join_pieces(pieces, stroke), gray.shape, stroke)
+    pieces, rejected = _set_rules_apart(pieces, stroke)
+    digits, others = _sort_out(_join_pieces(pieces, stroke))
+    rejected += others
     regions = [
         Region(_scaled_box(piece, 1 / scale), _cut(ink, labels, piece, level), line)
         for line, row in enumerate(_lines(digits))
         for piece in row
     ]
     return Found(tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in rejected))
+
+
+def _ink(gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float] | None:
+    """The ink of a picture, 0 to 255, and its level; None where there is none.
+
+    Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
+    than the strokes are. Where the two are much the same, as with bold strokes in a small picture, the border decides.
+    """
+    found = []
+    for light in (gray, np.asarray(255 - gray, np.uint8)):
+        ink = flatten(light)
+        level = ink_level(ink, noise(light))
+        if level is not None:
+            found.append((float(np.mean(ink > level * INK_LEVEL)), ink, level))
+    if not found:
+        return None
+    if len(found) == 2 and max(found[0][0], found[1][0]) < CLEARLY_LESS_INK * min(found[0][0], found[1][0]):
+        found = found[:1] if is_light_on_dark(gray) else found[1:]
+    return min(found, key=lambda way: way[0])[1:]
 
 
 def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
@@ -133,9 +153,13 @@ def flatten(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(255, rise * 255 / (256 - ground.astype(np.float32))), np.uint8)
 
 
-def ink_level(ink: NDArray[np.uint8]) -> float | None:
-    """How strong the ink of a picture is, 0 to 255; None where there is none."""
-    noise = 1.4826 * float(np.median(ink))
+def noise(gray: NDArray[np.uint8]) -> float:
+    """The standard deviation of a picture's noise, from how far the typical pixel lies off the mean of its neighbours."""
+    return 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))))
+
+
+def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
+    """How strong the ink of a picture is, 0 to 255; None where there is none above the noise."""
     floor = max(MIN_CONTRAST * 255, 4 * noise)
     strong = ink[ink > floor]
     if strong.size < 4:
@@ -186,25 +210,26 @@ def _belongs(piece: _Piece, digit: _Piece, stroke: float) -> bool:
     return piece.h < 0.6 * digit.h and along > 0.5 * piece.h and -across <= max(2.0, 1.5 * stroke)
 
 
-def _sort_out(
-    pieces: list[_Piece], shape: tuple[int, ...], stroke: float
-) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
+def _sort_out(pieces: list[_Piece]) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
     """(digits, what is none with the reason)."""
     digits, rejected = [], []
-    tallest = max((piece.h for piece in pieces if not _is_rule(piece, stroke)), default=0)
+    tallest = max((piece.h for piece in pieces), default=0)
     for piece in pieces:
-        reason = None
-        if _is_rule(piece, stroke):
-            reason = "a rule or an edge"
-        elif max(piece.w, piece.h) < MIN_HEIGHT or piece.h < 0.25 * tallest:
-            reason = "too small"
+        if max(piece.w, piece.h) < MIN_HEIGHT:
+            continue
+        if piece.h < 0.25 * tallest:
+            rejected.append((piece, "too small"))
         elif piece.w > 3 * piece.h and piece.h < 0.5 * tallest:
-            reason = "a dash"
-        if reason is None:
+            rejected.append((piece, "a dash"))
+        else:
             digits.append(piece)
-        elif max(piece.w, piece.h) >= MIN_HEIGHT:
-            rejected.append((piece, reason))
     return digits, rejected
+
+
+def _set_rules_apart(pieces: list[_Piece], stroke: float) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
+    """(what may be a digit or a piece of one, the rules)."""
+    rules = [piece for piece in pieces if _is_rule(piece, stroke)]
+    return [piece for piece in pieces if not _is_rule(piece, stroke)], [(piece, "a rule or an edge") for piece in rules]
 
 
 def _is_rule(piece: _Piece, stroke: float) -> bool:

@@ -6,7 +6,10 @@ import os
 
 from edge_digits.errors import LibraryError
 
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it has to say of a file becomes an error of ours
+# What it has to say of a file or a camera becomes an error of ours.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")  # seconds until a dead camera is given up
 
 try:
     import cv2

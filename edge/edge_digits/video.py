@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -153,10 +153,10 @@ class _FileSource(Source):
         while image is not None:
             yield Frame(image, number, clock.time(self._capture))
             number, image = number + 1, _read(self._capture)
-        promised = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         if number < 0.95 * promised - 2:  # some formats only estimate their length
             self.failed += 1
-            self._note(f"{self.name}: ends after {number} of {promised} frames: it is cut short or damaged")
+            self._note(f"{self.name}: ends after {number} of {promised:.0f} frames: it is cut short or damaged")
 
     def close(self) -> None:
         self._capture.release()
@@ -341,27 +341,19 @@ def _open_stream(url: str, timeout: float) -> cv2.VideoCapture:
 
 def _camera_index(source: str) -> int | None:
     """The number of the camera that `source` names: `0`, `/dev/video0`, or a link to it as in /dev/v4l/by-id."""
-    if source.isascii() and source.isdecimal():
-        return int(source)
-    if source.startswith("/dev/"):
-        device = re.fullmatch(r"/dev/video([0-9]+)", os.path.realpath(source)) or re.fullmatch(
-            r"/dev/video([0-9]+)", source
-        )
-        return int(device[1]) if device else None
+    for name in (source, os.path.realpath(source) if source.startswith("/dev/") else ""):
+        if match := re.fullmatch(r"(?:/dev/video)?([0-9]{1,9})", name):
+            return int(match[1])
     return None
 
 
 def _open_camera(name: str, index: int, *, note: Note, timeout: float) -> Source:
     """Raises SourceError that names what was tried, and what else there is."""
     device = f"/dev/video{index}" if sys.platform == "linux" else f"camera {index}"
-    others: list[str] = []
-    reason = ""
+    reason = there_is = ""
     if sys.platform == "linux":
-        others = [
-            str(p)
-            for p in sorted(Path("/dev").glob("video[0-9]*"), key=lambda p: (len(p.name), p.name))
-            if str(p) != device
-        ]
+        others = sorted((p.name for p in Path("/dev").glob("video[0-9]*")), key=lambda name: (len(name), name))
+        there_is = f"; there is {', '.join(f'/dev/{name}' for name in others)}" if others else ""
         if not Path(device).exists():
             reason = "not there"
         elif not os.access(device, os.R_OK | os.W_OK):
@@ -371,13 +363,11 @@ def _open_camera(name: str, index: int, *, note: Note, timeout: float) -> Source
             return _LiveSource(name, lambda: _connect_camera(index), camera=True, note=note, timeout=timeout)
         except SourceError as error:
             reason = str(error).removeprefix(f"{name}: ")
-    there_is = f"; there is {', '.join(others)}" if others else ""
     raise SourceError(f"no camera: tried {device} ({reason}){there_is}; --source takes a video file, too")
 
 
 def _connect_camera(index: int) -> cv2.VideoCapture:
-    settings: list[Any] = [cv2.CAP_V4L2] if sys.platform == "linux" else []
-    for backend in [*settings, cv2.CAP_ANY]:
+    for backend in (cv2.CAP_V4L2, cv2.CAP_ANY) if sys.platform == "linux" else (cv2.CAP_ANY,):
         capture = cv2.VideoCapture(index, backend)
         if capture.isOpened():
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
