@@ -16,8 +16,19 @@ from edge_digits.tiles import stroke_width
 
 WORKING_SIDE = 1600
 """Pixels: a larger picture is scaled down to this before it is searched."""
-BACKGROUND_WINDOW = 1 / 3
-"""Share of the picture's longer side: what is wider than this is ground, not stroke."""
+GROUND_WINDOWS = (1 / 3, 1 / 10)
+"""Shares of the picture's longer side: what is wider is ground, not stroke. The narrower one is for when the wider finds
+no writing, but a sheet of paper, or the desk it lies on."""
+MAX_STROKE = 0.45
+"""Share of its longer side that a digit's stroke may be wide; what is fatter is a blob."""
+MAX_FILL = 0.7
+"""Share of its box that a digit's ink may fill, unless it is as narrow as a 1."""
+MAX_BORDER_INK = 0.3
+"""Share of the picture's border that ink may cover; more, and it is what surrounds the paper."""
+MIN_SCENE = 100
+"""Pixels of the longer side: a smaller picture holds no sheet with writing on it."""
+MIN_ROOM = 96
+"""Ink is measured against the room that its ground leaves it, but at least this of 255: in deep shadow there is only noise."""
 MIN_CONTRAST = 0.06
 """Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
 INK_LEVEL = 0.4
@@ -26,8 +37,13 @@ CLEARLY_LESS_INK = 1.5
 """Light on dark or dark on light: the one with less ink, where it is less by this factor."""
 MIN_HEIGHT = 6
 """Pixels: what is smaller cannot be read."""
+OUTSIZE = 4
+"""Among three and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
+MAX_PIECES = 6
+"""A piece is at least this part of the digit's height: smaller, it adds nothing to it, or the digit is none."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
+BLOB = "a blob"
 RULE_ASPECT = 12
 """A straight stroke this many times longer than high, and no taller than a stroke, is a rule."""
 
@@ -93,13 +109,23 @@ def find(image: NDArray[np.uint8]) -> Found:
     if scale < 1:
         size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    inked = _ink(np.asarray(gray, np.uint8))
-    if inked is None:
-        return Found((), ())
-    ink, level = inked
-    labels, pieces = _connected(ink, level)
+    gray = np.asarray(gray, np.uint8)
+    for window in GROUND_WINDOWS:
+        inked = _ink(gray, window)
+        if inked is None:
+            return Found((), ())
+        ink, level = inked
+        labels, pieces = _connected(ink, level)
+        if _is_writing(labels, pieces):
+            break
     stroke = _typical_stroke(labels, pieces)
-    pieces, rejected = _set_rules_apart(pieces, stroke)
+    pieces, rejected = _set_apart(labels, pieces, stroke)
+    if any(reason == BLOB for _, reason in rejected) and pieces:
+        # Blobs are often blacker than pen strokes: what is ink is measured again on the strokes alone.
+        strokes = np.isin(labels, [label for piece in pieces for label in piece.labels])
+        level = min(level, float(np.percentile(ink[strokes], 75)))
+        labels, pieces = _connected(ink, level)
+        pieces, rejected = _set_apart(labels, pieces, stroke)
     digits, others = _sort_out(_join_pieces(pieces, stroke))
     rejected += others
     regions = [
@@ -110,7 +136,7 @@ def find(image: NDArray[np.uint8]) -> Found:
     return Found(tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in rejected))
 
 
-def _ink(gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float] | None:
+def _ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], float] | None:
     """The ink of a picture, 0 to 255, and its level; None where there is none.
 
     Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
@@ -118,15 +144,18 @@ def _ink(gray: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float] | None:
     """
     found = []
     for light in (gray, np.asarray(255 - gray, np.uint8)):
-        ink = flatten(light)
+        ink = flatten(light, window)
         level = ink_level(ink, noise(light))
         if level is not None:
-            found.append((float(np.mean(ink > level * INK_LEVEL)), ink, level))
+            found.append((float(np.mean(ink > level * INK_LEVEL)), light))
     if not found:
         return None
     if len(found) == 2 and max(found[0][0], found[1][0]) < CLEARLY_LESS_INK * min(found[0][0], found[1][0]):
         found = found[:1] if is_light_on_dark(gray) else found[1:]
-    return min(found, key=lambda way: way[0])[1:]
+    light = min(found, key=lambda way: way[0])[1]
+    ink = flatten(light, window, sharp=True)
+    level = ink_level(ink, noise(light))
+    return None if level is None else (ink, level)
 
 
 def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
@@ -136,21 +165,27 @@ def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
     return bool(np.mean(border <= threshold) > 0.5)
 
 
-def flatten(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def flatten(
+    gray: NDArray[np.uint8], window: float = GROUND_WINDOWS[0], *, sharp: bool = False
+) -> NDArray[np.uint8]:
     """Light ink on dark, uneven light taken out: 0 for ground, up to 255 for the strongest ink there can be.
 
     The ground is what an opening wider than any stroke leaves, smoothed; ink is how far a pixel rises above it.
+    `window` is the width of the opening, as a share of the longer side.
     """
     side = max(gray.shape)
-    shrink = max(1.0, side / 96)
+    shrink = max(1.0, side * window / 32)  # the opening is 32 pixels wide at most: it costs the same for any picture
     size = max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink))
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    window = max(3, round(side / shrink * BACKGROUND_WINDOW) | 1)
-    ground = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((window, window), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    ground = cv2.blur(ground, (window // 4 * 2 + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+    width = max(3, round(side / shrink * window) | 1)
+    ground = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((width, width), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    smooth = cv2.blur(ground, (width // 4 * 2 + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+    # Smoothed only where that takes ink away, not where it would add some: beside an edge of the ground itself.
+    ground = cv2.max(ground, smooth) if sharp else smooth
     ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
     rise = cv2.subtract(gray, ground).astype(np.float32)
-    return np.asarray(np.minimum(255, rise * 255 / (256 - ground.astype(np.float32))), np.uint8)
+    room = np.maximum(256 - ground.astype(np.float32), MIN_ROOM)
+    return np.asarray(np.minimum(255, rise * 255 / room), np.uint8)
 
 
 def noise(gray: NDArray[np.uint8]) -> float:
@@ -177,11 +212,33 @@ def _connected(ink: NDArray[np.uint8], level: float) -> tuple[NDArray[np.int32],
     return np.asarray(labels, np.int32), pieces
 
 
+def _is_writing(labels: NDArray[np.int32], pieces: list[_Piece]) -> bool:
+    """Whether the ink is strokes: no blob, and nothing that surrounds the picture."""
+    border = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+    if max(labels.shape) < MIN_SCENE:
+        return True
+    if np.mean(border > 0) > MAX_BORDER_INK:
+        return False
+    largest = max((piece.area for piece in pieces), default=0)
+    large = [piece for piece in pieces if piece.area > 0.2 * largest]
+    return not any(_is_blob(labels, piece) for piece in large)
+
+
+def _is_blob(labels: NDArray[np.int32], piece: _Piece) -> bool:
+    """Whether the piece is too solid for a stroke: a sheet, a hand, a coin."""
+    long, short = max(piece.w, piece.h), min(piece.w, piece.h)
+    fills_box = piece.area > MAX_FILL * piece.w * piece.h and short > MAX_STROKE * long
+    return fills_box or _stroke(labels, piece) > MAX_STROKE * long
+
+
 def _typical_stroke(labels: NDArray[np.int32], pieces: list[_Piece]) -> float:
     """The stroke width of the largest piece, in pixels."""
     if not pieces:
         return 1.0
-    piece = max(pieces, key=lambda p: p.area)
+    return _stroke(labels, max(pieces, key=lambda p: p.area))
+
+
+def _stroke(labels: NDArray[np.int32], piece: _Piece) -> float:
     part = labels[piece.y : piece.bottom, piece.x : piece.right]
     return stroke_width(np.where(np.isin(part, piece.labels), np.uint8(255), np.uint8(0)))
 
@@ -202,7 +259,7 @@ def _join_pieces(pieces: list[_Piece], stroke: float) -> list[_Piece]:
 
 def _belongs(piece: _Piece, digit: _Piece, stroke: float) -> bool:
     across, along = piece.overlap_x(digit), piece.overlap_y(digit)
-    if -along > PIECE_GAP * digit.h or piece.w > 1.5 * digit.w:
+    if -along > PIECE_GAP * digit.h or piece.w > 1.5 * digit.w or digit.h > MAX_PIECES * max(piece.w, piece.h):
         return False
     if across >= 0.5 * piece.w and along > -PIECE_GAP * digit.h:
         return piece.h < 0.8 * digit.h
@@ -213,11 +270,15 @@ def _belongs(piece: _Piece, digit: _Piece, stroke: float) -> bool:
 def _sort_out(pieces: list[_Piece]) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
     """(digits, what is none with the reason)."""
     digits, rejected = [], []
-    tallest = max((piece.h for piece in pieces), default=0)
+    usual = float(np.median([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0]))
+    most = OUTSIZE * usual if len(pieces) > 2 else float("inf")
+    tallest = max((piece.h for piece in pieces if piece.h <= most), default=0)
     for piece in pieces:
         if max(piece.w, piece.h) < MIN_HEIGHT:
             continue
-        if piece.h < 0.25 * tallest:
+        if piece.h > most:
+            rejected.append((piece, "too large"))
+        elif piece.h < 0.25 * tallest:
             rejected.append((piece, "too small"))
         elif piece.w > 3 * piece.h and piece.h < 0.5 * tallest:
             rejected.append((piece, "a dash"))
@@ -226,10 +287,20 @@ def _sort_out(pieces: list[_Piece]) -> tuple[list[_Piece], list[tuple[_Piece, st
     return digits, rejected
 
 
-def _set_rules_apart(pieces: list[_Piece], stroke: float) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
-    """(what may be a digit or a piece of one, the rules)."""
-    rules = [piece for piece in pieces if _is_rule(piece, stroke)]
-    return [piece for piece in pieces if not _is_rule(piece, stroke)], [(piece, "a rule or an edge") for piece in rules]
+def _set_apart(
+    labels: NDArray[np.int32], pieces: list[_Piece], stroke: float
+) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
+    """(what may be a digit or a piece of one, what is none with the reason)."""
+    kept: list[_Piece] = []
+    rejected: list[tuple[_Piece, str]] = []
+    for piece in pieces:
+        if _is_rule(piece, stroke):
+            rejected.append((piece, "a rule or an edge"))
+        elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and _is_blob(labels, piece):
+            rejected.append((piece, BLOB))
+        else:
+            kept.append(piece)
+    return kept, rejected
 
 
 def _is_rule(piece: _Piece, stroke: float) -> bool:
