@@ -21,7 +21,7 @@ GROUND_WINDOWS = (1 / 3, 1 / 10)
 no writing, but a sheet of paper, or the desk it lies on."""
 MAX_STROKE = 0.45
 """Share of its longer side that a digit's stroke may be wide; what is fatter is a blob."""
-MAX_FILL = 0.7
+MAX_FILL = 0.8
 """Share of its box that a digit's ink may fill, unless it is as narrow as a 1."""
 MAX_BORDER_INK = 0.3
 """Share of the picture's border that ink may cover; more, and it is what surrounds the paper."""
@@ -38,7 +38,9 @@ CLEARLY_LESS_INK = 1.5
 MIN_HEIGHT = 6
 """Pixels: what is smaller cannot be read."""
 OUTSIZE = 4
-"""Among three and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
+"""Among five and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
+CROSSING = 0.4
+"""Two boxes that share this much of the smaller one, across and along, are one digit."""
 MAX_PIECES = 6
 """A piece is at least this part of the digit's height: smaller, it adds nothing to it, or the digit is none."""
 PIECE_GAP = 0.25
@@ -140,7 +142,7 @@ def _ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], flo
     """The ink of a picture, 0 to 255, and its level; None where there is none.
 
     Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
-    than the strokes are. Where the two are much the same, as with bold strokes in a small picture, the border decides.
+    than the strokes are. Where the two are much the same, and in a small picture, which bold strokes may fill, the border decides.
     """
     found = []
     for light in (gray, np.asarray(255 - gray, np.uint8)):
@@ -150,7 +152,8 @@ def _ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], flo
             found.append((float(np.mean(ink > level * INK_LEVEL)), light))
     if not found:
         return None
-    if len(found) == 2 and max(found[0][0], found[1][0]) < CLEARLY_LESS_INK * min(found[0][0], found[1][0]):
+    shares = sorted(share for share, _ in found)
+    if len(found) == 2 and (max(gray.shape) < MIN_SCENE or shares[1] < CLEARLY_LESS_INK * shares[0]):
         found = found[:1] if is_light_on_dark(gray) else found[1:]
     light = min(found, key=lambda way: way[0])[1]
     ink = flatten(light, window, sharp=True)
@@ -259,6 +262,8 @@ def _join_pieces(pieces: list[_Piece], stroke: float) -> list[_Piece]:
 
 def _belongs(piece: _Piece, digit: _Piece, stroke: float) -> bool:
     across, along = piece.overlap_x(digit), piece.overlap_y(digit)
+    if across > CROSSING * min(piece.w, digit.w) and along > CROSSING * min(piece.h, digit.h):
+        return True  # strokes of one digit that just fail to touch: the halves of a 4
     if -along > PIECE_GAP * digit.h or piece.w > 1.5 * digit.w or digit.h > MAX_PIECES * max(piece.w, piece.h):
         return False
     if across >= 0.5 * piece.w and along > -PIECE_GAP * digit.h:
@@ -271,7 +276,7 @@ def _sort_out(pieces: list[_Piece]) -> tuple[list[_Piece], list[tuple[_Piece, st
     """(digits, what is none with the reason)."""
     digits, rejected = [], []
     usual = float(np.median([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0]))
-    most = OUTSIZE * usual if len(pieces) > 2 else float("inf")
+    most = OUTSIZE * usual if len(pieces) >= 5 else float("inf")
     tallest = max((piece.h for piece in pieces if piece.h <= most), default=0)
     for piece in pieces:
         if max(piece.w, piece.h) < MIN_HEIGHT:
