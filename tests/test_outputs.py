@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edge_digits.errors import OutputError, OutputExistsError
@@ -265,11 +266,35 @@ def test_dash_is_stdout(capsysbinary):
     assert capsysbinary.readouterr().out == "é\n".encode() + b"\xffstagednamed"
 
 
+def run_python(code: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    code = f"from edge_digits.outputs import open_output\n{code}"
+    return subprocess.run([sys.executable, "-c", code], check=True, **options)
+
+
 def test_stdout_is_utf8_in_any_locale():
-    code = "from edge_digits.outputs import open_output\nwith open_output('-', force=False) as out: out.write('é\\n')"
-    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
-    assert done.stdout == "é\n".encode()
+    code = "with open_output('-', force=False) as out: out.write('é\\udc80\\n')"
+    done = run_python(code, env={**os.environ, "PYTHONIOENCODING": "ascii"}, stdout=subprocess.PIPE)
+    assert done.stdout == "é\\udc80\n".encode()
+
+
+def test_bytes_come_after_what_was_printed_before():
+    code = "print('first')\nwith open_output('-', force=False, binary=True) as out: out.write(b'second')"
+    assert run_python(code, stdout=subprocess.PIPE).stdout == b"first\nsecond"
+
+
+def test_full_disk_behind_stdout_is_an_output_error():
+    code = """
+import os, sys
+from edge_digits.errors import OutputError
+try:
+    with open_output('-', force=False) as out: out.write('x')
+except OutputError as error:
+    print(error, file=sys.stderr)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python fails once more at its exit
+"""
+    with Path("/dev/full").open("wb") as full:
+        done = run_python(code, stdout=full, stderr=subprocess.PIPE)
+    assert done.stderr == b"stdout: cannot be written (no space left on device)\n"
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/stderr"])
@@ -277,10 +302,10 @@ def test_redirected_streams_are_appended_to_and_not_replaced(name, tmp_path):
     """A shell's `>> file` makes /dev/stdout a regular file, which opening it anew would cut to nothing."""
     path = tmp_path / "log"
     path.write_text("before\n")
-    code = f"from edge_digits.outputs import open_output\nwith open_output({name!r}, force=False) as o: o.write('now')"
+    code = f"with open_output({name!r}, force=False) as out: out.write('now')"
     inode = path.stat().st_ino
     with path.open("ab") as log:
-        subprocess.run([sys.executable, "-c", code], stdout=log, stderr=log, check=True)
+        run_python(code, stdout=log, stderr=log)
     assert path.read_text() == "before\nnow"
     assert path.stat().st_ino == inode
 

@@ -6,7 +6,9 @@ import gzip
 import io
 import os
 import re
+import signal
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -599,6 +601,30 @@ def test_prefetch_is_given_up_where_the_iterator_hangs():
     for thread in threads():
         thread.join(5)
     assert threads() == []
+
+
+def test_interrupt_ends_the_program_though_a_thread_waits_for_stdin():
+    code = """
+from contextlib import closing
+from edge_digits.tables import TableReader, prefetch
+try:
+    with closing(prefetch(TableReader('-').tiles())) as chunks:
+        print('waiting', flush=True)
+        next(chunks)
+except KeyboardInterrupt:
+    print('interrupted')
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"waiting\n"
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0  # its stdin is open all the while
+        assert process.stdout.read() == b"interrupted\n"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 # ---- The submission ----

@@ -16,6 +16,8 @@ from edge_digits.tiles import stroke_width
 
 WORKING_SIDE = 1600
 """Pixels: a larger picture is scaled down to this before it is searched."""
+POLARITY_SIDE = 480
+"""Pixels: enough to see whether ink is light or dark."""
 GROUND_WINDOWS = (1 / 3, 1 / 10)
 """Shares of the picture's longer side: what is wider is ground, not stroke. The narrower one is for when the wider finds
 no writing, but a sheet of paper, or the desk it lies on."""
@@ -108,10 +110,7 @@ def find(image: NDArray[np.uint8]) -> Found:
     """Finds the digits in an image, (H, W) or (H, W, 3) uint8, dark on light or light on dark."""
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
     scale = min(1.0, WORKING_SIDE / max(gray.shape))
-    if scale < 1:
-        size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
-        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    gray = np.asarray(gray, np.uint8)
+    gray = _shrink(np.asarray(gray, np.uint8), WORKING_SIDE)
     for window in GROUND_WINDOWS:
         inked = _ink(gray, window)
         if inked is None:
@@ -144,21 +143,33 @@ def _ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], flo
     Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
     than the strokes are. Where the two are much the same, and in a small picture, which bold strokes may fill, the border decides.
     """
-    found = []
-    for light in (gray, np.asarray(255 - gray, np.uint8)):
-        ink = flatten(light, window)
-        level = ink_level(ink, noise(light))
-        if level is not None:
-            found.append((float(np.mean(ink > level * INK_LEVEL)), light))
-    if not found:
-        return None
-    shares = sorted(share for share, _ in found)
-    if len(found) == 2 and (max(gray.shape) < MIN_SCENE or shares[1] < CLEARLY_LESS_INK * shares[0]):
-        found = found[:1] if is_light_on_dark(gray) else found[1:]
-    light = min(found, key=lambda way: way[0])[1]
+    small = _shrink(gray, POLARITY_SIDE)
+    shares = [_ink_share(light, window) for light in (small, np.asarray(255 - small, np.uint8))]
+    less, more = sorted(shares)
+    if less < float("inf") and (max(gray.shape) < MIN_SCENE or more < CLEARLY_LESS_INK * less):
+        is_light = is_light_on_dark(gray)
+    else:
+        is_light = shares[0] < shares[1]
+    light = gray if is_light else np.asarray(255 - gray, np.uint8)
     ink = flatten(light, window, sharp=True)
     level = ink_level(ink, noise(light))
     return None if level is None else (ink, level)
+
+
+def _ink_share(light: NDArray[np.uint8], window: float) -> float:
+    """The share of a picture that is ink, if ink is light; infinite where there is none."""
+    ink = flatten(light, window)
+    level = ink_level(ink, noise(light))
+    return float("inf") if level is None else float(np.mean(ink > level * INK_LEVEL))
+
+
+def _shrink(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture, no longer than `side` pixels."""
+    scale = side / max(gray.shape)
+    if scale >= 1:
+        return gray
+    size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
@@ -186,14 +197,13 @@ def flatten(
     # Smoothed only where that takes ink away, not where it would add some: beside an edge of the ground itself.
     ground = cv2.max(ground, smooth) if sharp else smooth
     ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    rise = cv2.subtract(gray, ground).astype(np.float32)
-    room = np.maximum(256 - ground.astype(np.float32), MIN_ROOM)
-    return np.asarray(np.minimum(255, rise * 255 / room), np.uint8)
+    room = cv2.max(cv2.subtract(255, ground), MIN_ROOM)
+    return np.asarray(cv2.divide(cv2.subtract(gray, ground), room, scale=255), np.uint8)
 
 
 def noise(gray: NDArray[np.uint8]) -> float:
     """The standard deviation of a picture's noise, from how far the typical pixel lies off the mean of its neighbours."""
-    return 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))))
+    return 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::2, ::2]))
 
 
 def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:

@@ -12,9 +12,9 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
 from edge_digits.errors import OutputError, OutputExistsError
 
@@ -38,6 +38,10 @@ def check_output(path: str, *, force: bool) -> None:
             temp.unlink()
 
 
+@overload
+def open_output(path: str, *, force: bool, binary: Literal[False] = False) -> AbstractContextManager[TextIO]: ...
+@overload
+def open_output(path: str, *, force: bool, binary: Literal[True]) -> AbstractContextManager[BinaryIO]: ...
 @contextmanager
 def open_output(path: str, *, force: bool, binary: bool = False) -> Iterator[IO[Any]]:
     """Opens `path` for writing, `-` for stdout; text is UTF-8 with "\\n" line ends.
@@ -110,8 +114,6 @@ def _explained(path: str, *, all_errors: bool) -> Iterator[None]:
     """Turns the system's errors into ours: all of them, or those alone that only a write can have."""
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
         if not all_errors and error.errno not in _WRITE_ERRORS:
             raise

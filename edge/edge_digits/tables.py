@@ -293,8 +293,8 @@ def _gunzipped(path: str, packed: Iterator[bytes]) -> Iterator[bytes]:
     """What all members of a gzip file hold; zeros after the last are padding."""
     inflater = zlib.decompressobj(wbits=31)
     for chunk in packed:
-        rest, pending = chunk, False
-        while rest or pending:
+        rest = chunk
+        while rest:
             if inflater.eof:
                 rest = rest.lstrip(b"\0")
                 if not rest:
@@ -307,7 +307,6 @@ def _gunzipped(path: str, packed: Iterator[bytes]) -> Iterator[bytes]:
             except zlib.error as error:
                 raise TableError(path, f"is a damaged gzip file ({error})") from error
             rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-            pending = len(text) == _CHUNK and not inflater.eof  # zlib may hold more than it was asked for
             if text:
                 yield text
     if not inflater.eof:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,9 +56,11 @@ class TrainingError(EdgeDigitsError):
 def train(settings: Settings, folder: Path, progress: Progress) -> Run:
     """Trains a recipe into a new folder. Raises UsageError and InputError before the folder is made."""
     recipe = find_recipe(settings.recipe)
-    passes = settings.passes or recipe.passes
+    passes = recipe.passes if settings.passes is None else settings.passes
     if passes < 1:
         raise UsageError(f"--passes {passes}: there must be one at least")
+    if not 0 <= settings.seed < 2**32:
+        raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
     data = load_data(settings.data)
     training, validation = split_data(data, recipe.validation, recipe.split_seed)
     run = Run.create(folder)
@@ -111,7 +114,10 @@ def resume(folder: Path, progress: Progress) -> Run:
     if not run.last.exists():
         raise InputError(str(run.last), "is not there: no pass was finished, so train anew")
     keras.utils.set_random_seed(settings["seed"])
-    network = keras.models.load_model(run.last)
+    try:
+        network = keras.models.load_model(run.last)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(str(run.last), "is damaged, so train anew") from error
     return _fit(network, recipe, settings["passes"], settings["seed"], training, validation, run, progress)
 
 
@@ -139,10 +145,15 @@ def _fit(
                 losses = [result.validation_loss for result in history]
                 network.optimizer.learning_rate = recipe.plateau.learning_rate(start_rate, losses, passes)
             data = upcoming.result()
-            upcoming = ahead.submit(_pass_data, training, recipe, seed, number + 1)
+            if number < passes:
+                upcoming = ahead.submit(_pass_data, training, recipe, seed, number + 1)
             loss, accuracy = _fit_pass(network, data, recipe.batch, progress)
+            if not np.isfinite(loss):
+                raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
             with _averaged(network):
                 probabilities = network.predict(validation.tiles, batch_size=512, verbose=0)
+                if not np.isfinite(probabilities).all():
+                    raise TrainingError(f"{run.folder}: the network gives NaN after pass {number}: stopped")
                 found = Evaluation.from_probabilities(probabilities, validation.labels)
                 rate = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
                 result = PassResult(
@@ -155,9 +166,6 @@ def _fit(
             run.write_history(history)
             run.save(network, run.last)
             progress.end_pass(result)
-            if not np.isfinite(loss):
-                raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
-        upcoming.cancel()
     return run
 
 
