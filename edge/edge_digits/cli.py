@@ -192,7 +192,7 @@ def submit(
 @app.command()
 @_command
 def evaluate(
-    table: Annotated[str, typer.Argument(metavar="LABELLED_CSV", help="With a label column, as train.csv; - is stdin.")],
+    table: Annotated[str, typer.Argument(metavar="LABELLED_CSV", help="With labels, as train.csv; - is stdin.")],
     model: Models = ["digits"],  # noqa: B006 – typer copies it
     at_least: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with 5 when the accuracy is lower.")
@@ -256,7 +256,7 @@ def webcam(
 def train(
     recipe: Annotated[str | None, typer.Option(help="cnn-augmented or base.")] = None,
     data: Annotated[Path | None, typer.Option(help="Kaggle's train.csv (.csv, .csv.gz, .csv.zip).")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder, which must not exist.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder, a new one.")] = None,
     passes: Annotated[int | None, typer.Option(min=1, help="Times that each row is seen.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same network.")] = 0,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run, instead of all of these.")] = None,
@@ -285,7 +285,8 @@ def train(
             run = fit.train(fit.Settings(recipe, data, passes, seed), output or fit.default_folder(recipe), progress)
     found = run.metrics()
     accuracy = found["validation"]["accuracy"]
-    typer.echo(f"{run.folder}: {100 * accuracy:.2f} % on {found['validation']['n']:,} held-out rows, pass {found['pass']}")
+    rows = found["validation"]["n"]
+    typer.echo(f"{run.folder}: {100 * accuracy:.2f} % on {rows:,} held-out rows, after pass {found['pass']}")
 
 
 @app.command()
@@ -294,7 +295,7 @@ def export(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_KERAS", help="A run's folder, or a .keras file.")],
     data: Annotated[Path | None, typer.Option(help="Labelled rows; those of the run where it is one.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write to.")] = Path(),
-    name: Annotated[str | None, typer.Option(help="The model's name; the recipe's or the file's where none is given.")] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name, if not the recipe's or the file's.")] = None,
     force: Force = False,
 ) -> None:
     """Convert a network to ONNX, quantize it, and compare all three on held-out rows.
@@ -349,7 +350,7 @@ def publish_model(
         raise _missing("publishing", "train", error) from error
 
     if not output.is_dir():
-        raise UsageError(f"{output}: there is no such folder; run this in a checkout, or name its models package with -o")
+        raise UsageError(f"{output}: there is no such folder; name a checkout's models package with -o")
     typer.echo(f"published: {publish(proof, output)}")
 
 

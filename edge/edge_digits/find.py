@@ -19,8 +19,8 @@ WORKING_SIDE = 1600
 POLARITY_SIDE = 480
 """Pixels: enough to see whether ink is light or dark."""
 GROUND_WINDOWS = (1 / 3, 1 / 10)
-"""Shares of the picture's longer side: what is wider is ground, not stroke. The narrower one is for when the wider finds
-no writing, but a sheet of paper, or the desk it lies on."""
+"""Shares of the picture's longer side: what is wider is ground, not stroke. The narrower one is for when the wider
+finds no writing, but a sheet of paper, or the desk it lies on."""
 MAX_STROKE = 0.45
 """Share of its longer side that a digit's stroke may be wide; what is fatter is a blob."""
 MAX_FILL = 0.8
@@ -30,7 +30,7 @@ MAX_BORDER_INK = 0.3
 MIN_SCENE = 100
 """Pixels of the longer side: a smaller picture holds no sheet with writing on it."""
 MIN_ROOM = 96
-"""Ink is measured against the room that its ground leaves it, but at least this of 255: in deep shadow there is only noise."""
+"""Ink is measured against the room that its ground leaves it, but at least this of 255: in deep shadow is only noise."""
 MIN_CONTRAST = 0.06
 """Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
 INK_LEVEL = 0.4
@@ -141,7 +141,8 @@ def _ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], flo
     """The ink of a picture, 0 to 255, and its level; None where there is none.
 
     Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
-    than the strokes are. Where the two are much the same, and in a small picture, which bold strokes may fill, the border decides.
+    than the strokes are. Where the two are much the same, and in a small picture, which bold strokes may fill, the
+    border decides.
     """
     small = _shrink(gray, POLARITY_SIDE)
     shares = [_ink_share(light, window) for light in (small, np.asarray(255 - small, np.uint8))]
@@ -197,12 +198,12 @@ def flatten(
     # Smoothed only where that takes ink away, not where it would add some: beside an edge of the ground itself.
     ground = cv2.max(ground, smooth) if sharp else smooth
     ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    room = cv2.max(cv2.subtract(255, ground), MIN_ROOM)
+    room = np.maximum(255 - ground, np.uint8(MIN_ROOM))
     return np.asarray(cv2.divide(cv2.subtract(gray, ground), room, scale=255), np.uint8)
 
 
 def noise(gray: NDArray[np.uint8]) -> float:
-    """The standard deviation of a picture's noise, from how far the typical pixel lies off the mean of its neighbours."""
+    """The standard deviation of a picture's noise, from how far the typical pixel lies off its neighbours' mean."""
     return 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::2, ::2]))
 
 
@@ -257,7 +258,7 @@ def _stroke(labels: NDArray[np.int32], piece: _Piece) -> float:
 
 
 def _join_pieces(pieces: list[_Piece], stroke: float) -> list[_Piece]:
-    """Broken-off pieces joined to the digit they belong to: the nearest larger one that they stand over, under or touch."""
+    """Broken-off pieces joined to the digit they belong to: a larger one that they stand over, under or touch."""
     pieces = [piece for piece in pieces if piece.area >= max(2, (stroke / 2) ** 2)]  # specks
     pieces.sort(key=lambda p: -p.w * p.h)
     whole: list[_Piece] = []

@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ModelError(f"{path}: is not a regular file")
         if status.st_size > MAX_BYTES:
-            raise ModelError(f"{path}: is {status.st_size / 1e6:.0f} MB; a digit model has at most {MAX_BYTES // 2**20}")
+            raise ModelError(f"{path}: is larger than {MAX_BYTES // 2**20} MB, which no digit model is")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such file") from error

@@ -42,8 +42,7 @@ def check_output(path: str, *, force: bool) -> None:
 def open_output(path: str, *, force: bool, binary: Literal[False] = False) -> AbstractContextManager[TextIO]: ...
 @overload
 def open_output(path: str, *, force: bool, binary: Literal[True]) -> AbstractContextManager[BinaryIO]: ...
-@contextmanager
-def open_output(path: str, *, force: bool, binary: bool = False) -> Iterator[IO[Any]]:
+def open_output(path: str, *, force: bool, binary: bool = False) -> AbstractContextManager[Any]:
     """Opens `path` for writing, `-` for stdout; text is UTF-8 with "\\n" line ends.
 
     A file gets its name when the block ends, and is dropped when the block raises, KeyboardInterrupt included. A link
@@ -53,6 +52,11 @@ def open_output(path: str, *, force: bool, binary: bool = False) -> Iterator[IO[
     Raises OutputExistsError where a file stands and `force` is not given, and OutputError for what cannot be written.
     A closed pipe stays a BrokenPipeError.
     """
+    return _opened(path, force, binary)
+
+
+@contextmanager
+def _opened(path: str, force: bool, binary: bool) -> Iterator[IO[Any]]:
     if _is_stdout(path):
         with _explained("stdout", all_errors=False):
             stream = _stdout(binary)

@@ -9,7 +9,7 @@ from edge_digits.opencv import cv2
 
 SIDE = 28
 BOX = 20
-"""The longest side of the ink, in pixels of the tile (yann.lecun.com/exdb/mnist: "normalized to fit in a 20x20 box")."""
+"""The longest side of the ink, in pixels of the tile (yann.lecun.com/exdb/mnist)."""
 THINNEST = 1.6
 """Strokes thinner than this, in pixels of the tile, would fade when they are scaled down: they are drawn thicker.
 MNIST's own strokes measure 2 to 4; the network has seen thinner ones in training."""

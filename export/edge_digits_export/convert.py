@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +29,7 @@ _NAMES = {
 
 
 def load_network(path: Path) -> keras.Model:
-    """The network of a .keras file. Raises InputError where it is none, or takes or gives other shapes than tiles → 10."""
+    """The network of a .keras file. Raises InputError where it is none, or does not map tiles to ten probabilities."""
     try:
         network = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -77,7 +79,7 @@ def _apply(network: keras.Model, tiles: tf.Tensor) -> tf.Tensor:
 
 
 @contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]
+def _quiet() -> Iterator[None]:
     logger = logging.getLogger("tf2onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -87,7 +89,7 @@ def _quiet():  # type: ignore[no-untyped-def]
         logger.setLevel(level)
 
 
-def _constants(graph: onnx.GraphProto) -> dict[str, NDArray]:  # type: ignore[type-arg]
+def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
@@ -116,13 +118,14 @@ def _scale_by_dequantize(graph: onnx.GraphProto) -> None:
         elif not (users[0].op_type == "Add" and value is not None and not value.any()):
             break
         end = users[0].output[0]
-    graph.initializer.extend([numpy_helper.from_array(SCALE, "scale"), numpy_helper.from_array(np.uint8(0), "zero")])
+    for value, name in ((np.array(SCALE), "scale"), (np.array(0, np.uint8), "zero")):
+        graph.initializer.append(numpy_helper.from_array(value, name))
     cast.CopyFrom(helper.make_node("DequantizeLinear", ["tiles", "scale", "zero"], ["scaled"]))
     if scaled:
         _replace_input(graph, end, "scaled")
         return
     # Another scaling than ours: undo 1/255 and leave the rest as it is.
-    graph.initializer.append(numpy_helper.from_array(np.float32(255), "unscale"))
+    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), "unscale"))
     undo = helper.make_node("Mul", ["scaled", "unscale"], ["raw"])
     _replace_input(graph, cast.output[0] if end == cast.output[0] else end, "raw")
     graph.node.insert(1, undo)
@@ -170,7 +173,12 @@ def _drop_transposes_before_dense(graph: onnx.GraphProto) -> None:
         reshape.input[0] = transpose.input[0]
 
 
-def _shape_before(graph, transpose, made_by, constants):  # type: ignore[no-untyped-def]
+def _shape_before(
+    graph: onnx.GraphProto,
+    transpose: onnx.NodeProto,
+    made_by: dict[str, onnx.NodeProto],
+    constants: dict[str, NDArray[Any]],
+) -> tuple[int, int] | None:
     """(channels, height × width) of what a Transpose to NHWC gets; None where it cannot be told."""
     if [list(a.ints) for a in transpose.attribute if a.name == "perm"] != [[0, 2, 3, 1]]:
         return None
@@ -214,7 +222,7 @@ def _prune(graph: onnx.GraphProto) -> None:
 
 
 def _rename(graph: onnx.GraphProto) -> None:
-    """Readable names that do not depend on the run: conv1, conv1_weight, conv1_bias, …; batch N; constants in order of use."""
+    """Readable names that do not depend on the run: conv1, conv1_weight, …; batch N; constants in order of use."""
     del graph.value_info[:]
     graph.name, graph.doc_string = "digits", ""
     constants = {tensor.name: tensor for tensor in graph.initializer}

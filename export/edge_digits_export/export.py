@@ -19,7 +19,7 @@ from edge_digits.errors import InputError, ModelError, OutputError, UsageError
 from edge_digits.outputs import check_output, open_output
 from edge_digits_export.convert import convert, load_network, predict
 from edge_digits_export.quantize import quantize
-from edge_digits_export.verify import Limits, Parity, latency_ratio
+from edge_digits_export.verify import Limits, Parity, check_finite, latency_ratio
 from edge_digits_train.data import DataSet, load_data, split_data
 from edge_digits_train.runs import Run
 
@@ -69,18 +69,17 @@ class _Source:
 def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: None) -> Exported:
     """Converts, quantizes, compares, and writes the files when every gate is passed. `note` is told each step.
 
-    Raises InputError for a source that cannot be read, GateError for a gate that is not passed: then nothing is written.
+    Raises InputError for a source that cannot be read, GateError where a gate is not passed: then nothing is written.
     """
     source = _open_source(settings)
     if "/" in source.name or not source.name:
         raise UsageError(f"--name {source.name!r}: a model's name is a file's name, without a folder")
     paths = [settings.output / f"{source.name}{end}" for end in ("-fp32.onnx", "-int8.onnx", ".proof.json")]
-    try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{settings.output}: cannot be made: {error.strerror}") from error
-    for path in paths:
-        check_output(str(path), force=settings.force)
+    if settings.output.is_dir():
+        for path in paths:
+            check_output(str(path), force=settings.force)
+    elif settings.output.exists():
+        raise OutputError(f"{settings.output}: is no folder")
 
     note("converting")
     network = load_network(source.network)
@@ -90,6 +89,7 @@ def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: Non
     note(f"comparing on {len(source.held_out):,} held-out rows")
     labels = source.held_out.labels
     answers = predict(network, source.held_out.tiles)
+    check_finite("Keras", answers)
     with tempfile.TemporaryDirectory() as folder:
         classifiers = {}
         for precision, model in models.items():
@@ -113,13 +113,18 @@ def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: Non
         "latency_ratio_fp32_to_int8": round(ratio, 2),
         "tools": _tools(),
     }
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{settings.output}: cannot be made: {error.strerror}") from error
     for path, (precision, model) in zip(paths, models.items(), strict=False):
         _describe(model, source, precision, parity)
         with open_output(str(path), force=settings.force, binary=True) as out:
             out.write(model.SerializeToString(deterministic=True))
     with open_output(str(paths[2]), force=settings.force) as out:
         out.write(json.dumps(proof, indent=2) + "\n")
-    return Exported(*paths, parity)
+    fp32, int8, proof_path = paths
+    return Exported(fp32, int8, proof_path, parity)
 
 
 def _open_source(settings: ExportSettings) -> _Source:
@@ -141,9 +146,10 @@ def _open_source(settings: ExportSettings) -> _Source:
 def _open_run(settings: ExportSettings) -> _Source:
     run = Run(settings.source)
     asked = run.settings()
-    data = load_data(settings.data or asked["data"]["path"])
+    path = settings.data or asked["data"]["path"]
+    data = load_data(path)
     if data.sha256 != asked["data"]["sha256"]:
-        raise InputError(str(settings.data or asked["data"]["path"]), f"is not the data that {run.folder} was trained on")
+        raise InputError(str(path), f"is not the data that {run.folder} was trained on")
     if not run.best.exists():
         raise InputError(str(run.best), "is not there: the training has finished no pass")
     split = asked["settings"]

@@ -105,16 +105,15 @@ def _take_bytes(graph: onnx.GraphProto) -> None:
                             node.input[i] = name
                 graph.node.remove(dequantize)
             graph.node.remove(quantize)
-    graph.initializer.extend(
-        [numpy_helper.from_array(SCALE, "scale1_value"), numpy_helper.from_array(np.uint8(0), "scale1_zero")]
-    )
+    for value, name in ((np.array(SCALE), "scale1_value"), (np.array(0, np.uint8), "scale1_zero")):
+        graph.initializer.append(numpy_helper.from_array(value, name))
     scale = helper.make_node("DequantizeLinear", ["tiles", "scale1_value", "scale1_zero"], ["scaled"], name="scale1")
     graph.node.insert(0, scale)
     graph.input[0].CopyFrom(helper.make_tensor_value_info("tiles", onnx.TensorProto.UINT8, ["N", 28, 28]))
 
 
 def _keep_logits_float(graph: onnx.GraphProto) -> None:
-    """Drops the QuantizeLinear and DequantizeLinear before the Softmax: 8 bits of logit would coarsen every confidence."""
+    """Drops the Quantize and Dequantize before the Softmax: 8 bits of logit would coarsen every confidence."""
     made_by = {node.output[0]: node for node in graph.node}
     for softmax in [node for node in graph.node if node.op_type == "Softmax"]:
         dequantize = made_by[softmax.input[0]]

@@ -24,7 +24,7 @@ class Limits:
     fp32_difference: float = 1e-5
     """Largest difference in any probability between Keras and fp32; and not one digit may differ."""
     int8_drop: float = 0.0005
-    """Share of the rows by which int8 may be less accurate than fp32; a drop within its own 95 % interval passes, too."""
+    """Share of the rows by which int8 may be less accurate than fp32; a drop within its own 95 % interval passes too."""
     int8_agreement: float = 0.999
     """Share of the rows on which int8 gives fp32's digit, over those where fp32's two best are more than .1 apart."""
 
@@ -73,12 +73,16 @@ class Parity:
     def of(
         cls, keras: Probabilities, fp32: Probabilities, int8: Probabilities, labels: NDArray[np.uint8]
     ) -> Parity:
-        """Compares the answers of the three, (n, 10) each, with the truth, (n,)."""
+        """Compares the answers of the three, (n, 10) each, with the truth, (n,). Raises GateError for a NaN in them."""
+        for name, answers in (("Keras", keras), ("fp32", fp32), ("int8", int8)):
+            check_finite(name, answers)
         right = [answers.argmax(axis=1) == labels for answers in (fp32, int8)]
         lost, won = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
         n = len(labels)
         return cls(
-            *(Evaluation.from_probabilities(answers, labels) for answers in (keras, fp32, int8)),
+            Evaluation.from_probabilities(keras, labels),
+            Evaluation.from_probabilities(fp32, labels),
+            Evaluation.from_probabilities(int8, labels),
             Agreement.of(keras, fp32),
             Agreement.of(fp32, int8),
             (lost - won) / n,
@@ -126,6 +130,13 @@ class Parity:
                 row += f"{agreement.max_difference:20.2g}{agreement.different_digits:13}"
             lines.append(row)
         return "\n".join(lines)
+
+
+def check_finite(name: str, answers: Probabilities) -> None:
+    """Raises GateError where one of the answers, (n, 10), is no number."""
+    bad = int((~np.isfinite(answers)).any(axis=1).sum())
+    if bad:
+        raise GateError(f"{name} gives NaN on {bad} of {len(answers)} rows")
 
 
 def latency_ratio(fp32: Classifier, int8: Classifier, tile: NDArray[np.uint8], rounds: int = 300) -> float:

@@ -89,7 +89,10 @@ def _bend(
 
 
 def _change_stroke(tile: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
-    """Thicker towards 1 (the dilated tile), thinner towards -1 (two thirds of the way to the eroded one, or thin strokes would go)."""
+    """Thicker towards 1 (the dilated tile), thinner towards -1.
+
+    That is two thirds of the way to the eroded tile, or thin strokes would go.
+    """
     other = cv2.dilate(tile, _KERNEL) if amount > 0 else cv2.erode(tile, _KERNEL)
     share = amount if amount > 0 else -amount * 2 / 3
     return np.asarray(cv2.addWeighted(tile, 1 - share, other, share, 0), np.uint8)

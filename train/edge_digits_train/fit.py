@@ -147,6 +147,7 @@ def _fit(
             data = upcoming.result()
             if number < passes:
                 upcoming = ahead.submit(_pass_data, training, recipe, seed, number + 1)
+            _seed_dropout(network, seed, number)
             loss, accuracy = _fit_pass(network, data, recipe.batch, progress)
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
@@ -180,6 +181,14 @@ def _pass_data(training: DataSet, recipe: Recipe, seed: int, number: int) -> Dat
     rows = rng.permutation(len(training))[:size]
     tiles, labels = training.tiles[rows], training.labels[rows]
     return DataSet(training.name, augment(tiles, labels, recipe.augmentation, rng), labels)
+
+
+def _seed_dropout(network: keras.Model, seed: int, number: int) -> None:
+    """What dropouts draw in a pass depends on the seed and the pass alone: a .keras does not hold how far they are."""
+    rng = np.random.default_rng([seed, number, 1])
+    for variable in network.variables:
+        if variable.name == "seed_generator_state":
+            variable.assign(rng.integers(0, 2**31, variable.shape))
 
 
 def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progress) -> tuple[float, float]:

@@ -17,7 +17,7 @@ _PLAIN = 0.22  # spread across over spread along: above this a 1 has a flag or a
 
 
 def draw_flag(tile: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A plain 1, (28, 28) uint8, with a flag, a base or both, framed anew; a 1 that is not plain comes back as it is."""
+    """A plain 1, (28, 28) uint8, with a flag, a base or both, framed anew; another comes back as it is."""
     y, x = np.nonzero(tile >= 96)
     if len(x) < 8:
         return tile
