@@ -30,7 +30,7 @@ MAX_BORDER_INK = 0.3
 MIN_SCENE = 100
 """Pixels of the longer side: a smaller picture holds no sheet with writing on it."""
 MIN_ROOM = 96
-"""Ink is measured against the room that its ground leaves it, but at least this of 255: in deep shadow is only noise."""
+"""Ink is measured against the room that its ground leaves it, but at least this of 255: deep shadow is mere noise."""
 MIN_CONTRAST = 0.06
 """Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
 INK_LEVEL = 0.4

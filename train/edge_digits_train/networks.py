@@ -43,7 +43,6 @@ def cnn_augmented() -> keras.Model:
 def base() -> keras.Model:
     """Five batch-normalised 3 × 3 convolutions without padding (arXiv:2008.10400, but small): 82,786 parameters."""
     widths = [24, 24, 48, 48, 96]
-    dropout = [0, 0.1, 0, 0.1, 0]  # before the layer that follows a pooling
     pooled_after = {2, 4}
     body: list[keras.Layer] = []
     for i, width in enumerate(widths, start=1):
@@ -56,7 +55,7 @@ def base() -> keras.Model:
         if i in pooled_after:
             body += [
                 layers.MaxPooling2D(2, name=f"pool{i // 2}"),
-                layers.Dropout(dropout[i - 1], name=f"dropout{i // 2}"),
+                layers.Dropout(0.1, name=f"dropout{i // 2}"),
             ]
     body += [
         layers.Flatten(name="flatten"),
