@@ -37,17 +37,29 @@ INK_LEVEL = 0.4
 """Share of the darkest ink's strength from which a pixel is ink: about half way up the stroke's edge."""
 CLEARLY_LESS_INK = 1.5
 """Light on dark or dark on light: the one with less ink, where it is less by this factor."""
+MAX_PIECES = 1000
+"""No more pieces of ink, the largest, are looked at: a picture with more is a texture."""
 MIN_HEIGHT = 6
 """Pixels: what is smaller cannot be read."""
 OUTSIZE = 4
 """Among five and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
 CROSSING = 0.4
 """Two boxes that share this much of the smaller one, across and along, are one digit."""
-MAX_PIECES = 6
-"""A piece is at least this part of the digit's height: smaller, it adds nothing to it, or the digit is none."""
+MIN_PIECE = 6
+"""A piece is at least one in so many parts of the digit's height: smaller, it adds nothing, or the digit is none."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
 BLOB = "a blob"
+EDGE_WIDTH = 1 / 24
+"""Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
+MIN_EDGE = 0.7
+"""Share of a stroke's strength that it rises by within that width; light that falls off rises by less."""
+GRAIN_WIDTH = 1 / 60
+"""Share of the picture's longer side over which noise is smoothed away."""
+MIN_SMOOTH_EDGE = 0.3
+"""Share of a stroke's strength that it still rises by then: clumps of noise lose more, and so do hairlines …"""
+NOISE_REACH = 20
+"""… but hairlines stand out from the noise: by more than this many of its standard deviations."""
 RULE_ASPECT = 12
 """A straight stroke this many times longer than high, and no taller than a stroke, is a rule."""
 
@@ -92,10 +104,6 @@ class _Piece:
     def bottom(self) -> int:
         return self.y + self.h
 
-    def overlap_x(self, other: _Piece) -> int:
-        """Shared width in pixels; negative: the gap between."""
-        return min(self.right, other.right) - max(self.x, other.x)
-
     def overlap_y(self, other: _Piece) -> int:
         """Shared height in pixels; negative: the gap between."""
         return min(self.bottom, other.bottom) - max(self.y, other.y)
@@ -120,13 +128,14 @@ def find(image: NDArray[np.uint8]) -> Found:
         if _is_writing(labels, pieces):
             break
     stroke = _typical_stroke(labels, pieces)
-    pieces, rejected = _set_apart(labels, pieces, stroke)
+    slopes = _Slopes.of(ink, noise(gray))
+    pieces, rejected = _set_apart(labels, pieces, stroke, slopes)
     if any(reason == BLOB for _, reason in rejected) and pieces:
         # Blobs are often blacker than pen strokes: what is ink is measured again on the strokes alone.
         strokes = np.isin(labels, [label for piece in pieces for label in piece.labels])
         level = min(level, float(np.percentile(ink[strokes], 75)))
         labels, pieces = _connected(ink, level)
-        pieces, rejected = _set_apart(labels, pieces, stroke)
+        pieces, rejected = _set_apart(labels, pieces, stroke, slopes)
     digits, others = _sort_out(_join_pieces(pieces, stroke))
     rejected += others
     regions = [
@@ -203,8 +212,16 @@ def flatten(
 
 
 def noise(gray: NDArray[np.uint8]) -> float:
-    """The standard deviation of a picture's noise, from how far the typical pixel lies off its neighbours' mean."""
-    return 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::2, ::2]))
+    """The standard deviation of a picture's noise, from how far the typical pixel lies off its neighbours' mean.
+
+    At the coarseness where it is worst: the grain of a JPEG or of rough paper hardly shows from pixel to pixel.
+    """
+    worst = 0.0
+    while True:
+        worst = max(worst, 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3))))))
+        if min(gray.shape) < 2 * MIN_SCENE:
+            return worst
+        gray = _shrink(gray, max(gray.shape) // 2)
 
 
 def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
@@ -221,8 +238,10 @@ def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
 
 def _connected(ink: NDArray[np.uint8], level: float) -> tuple[NDArray[np.int32], list[_Piece]]:
     mask = (ink > level * INK_LEVEL).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    pieces = [_Piece([i], *(int(v) for v in stats[i])) for i in range(1, count)]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    largest = 1 + np.argsort(-areas, kind="stable")[:MAX_PIECES]
+    pieces = [_Piece([i], *stats[i].tolist()) for i in sorted(largest.tolist()) if stats[i, cv2.CC_STAT_AREA] > 1]
     return np.asarray(labels, np.int32), pieces
 
 
@@ -245,6 +264,39 @@ def _is_blob(labels: NDArray[np.int32], piece: _Piece) -> bool:
     return fills_box or _stroke(labels, piece) > MAX_STROKE * long
 
 
+@dataclass(frozen=True)
+class _Slopes:
+    """What tells strokes from shading and noise: how steeply the ink rises."""
+
+    ink: NDArray[np.uint8]
+    sharp: NDArray[np.uint8]
+    """How much it rises within an edge's width of each pixel."""
+    smooth: NDArray[np.uint8]
+    """How much it rises within a grain's width once it is smoothed over that width."""
+    noise: float
+
+    @classmethod
+    def of(cls, ink: NDArray[np.uint8], noise: float) -> _Slopes:
+        wide, narrow = (max(7, round(max(ink.shape) * share) | 1) for share in (EDGE_WIDTH, GRAIN_WIDTH))
+        sharp = cv2.morphologyEx(ink, cv2.MORPH_GRADIENT, np.ones((wide, wide), np.uint8))
+        smooth = cv2.blur(ink, (narrow, narrow))
+        smooth = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((narrow, narrow), np.uint8))
+        return cls(ink, np.asarray(sharp, np.uint8), np.asarray(smooth, np.uint8), noise)
+
+    def fault(self, labels: NDArray[np.int32], piece: _Piece) -> str | None:
+        """Why the piece is no stroke; None where it may be one."""
+        window = np.s_[max(0, piece.y - 1) : piece.bottom + 1, max(0, piece.x - 1) : piece.right + 1]
+        mine = np.isin(labels[window], piece.labels).astype(np.uint8)
+        edge = mine != cv2.erode(mine, np.ones((3, 3), np.uint8))  # where the picture ends, ink has no edge
+        if not edge.any():
+            return "shading"
+        strength = float(np.percentile(self.ink[window][mine > 0], 75))
+        if np.median(self.sharp[window][edge]) < MIN_EDGE * strength:
+            return "shading"
+        blurred_away = np.median(self.smooth[window][edge]) < MIN_SMOOTH_EDGE * strength
+        return "noise" if blurred_away and strength < NOISE_REACH * self.noise else None
+
+
 def _typical_stroke(labels: NDArray[np.int32], pieces: list[_Piece]) -> float:
     """The stroke width of the largest piece, in pixels."""
     if not pieces:
@@ -258,29 +310,36 @@ def _stroke(labels: NDArray[np.int32], piece: _Piece) -> float:
 
 
 def _join_pieces(pieces: list[_Piece], stroke: float) -> list[_Piece]:
-    """Broken-off pieces joined to the digit they belong to: a larger one that they stand over, under or touch."""
+    """Broken-off pieces joined to the digit they belong to: the first, from the largest, that they stand by."""
     pieces = [piece for piece in pieces if piece.area >= max(2, (stroke / 2) ** 2)]  # specks
     pieces.sort(key=lambda p: -p.w * p.h)
     whole: list[_Piece] = []
+    boxes = np.zeros((len(pieces), 4), np.int64)
     for piece in pieces:
-        near = [i for i, other in enumerate(whole) if _belongs(piece, other, stroke)]
-        if near:
-            whole[near[0]] = whole[near[0]].join(piece)
+        near = np.flatnonzero(_belongs(piece, boxes[: len(whole)], stroke))
+        if len(near):
+            place = int(near[0])
+            whole[place] = whole[place].join(piece)
         else:
+            place = len(whole)
             whole.append(piece)
+        boxes[place] = whole[place].x, whole[place].y, whole[place].w, whole[place].h
     return whole
 
 
-def _belongs(piece: _Piece, digit: _Piece, stroke: float) -> bool:
-    across, along = piece.overlap_x(digit), piece.overlap_y(digit)
-    if across > CROSSING * min(piece.w, digit.w) and along > CROSSING * min(piece.h, digit.h):
-        return True  # strokes of one digit that just fail to touch: the halves of a 4
-    if -along > PIECE_GAP * digit.h or piece.w > 1.5 * digit.w or digit.h > MAX_PIECES * max(piece.w, piece.h):
-        return False
-    if across >= 0.5 * piece.w and along > -PIECE_GAP * digit.h:
-        return piece.h < 0.8 * digit.h
+def _belongs(piece: _Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[np.bool_]:
+    """Which of the digits, (n, 4) boxes, the piece may be a part of."""
+    x, y, w, h = digits.T
+    # Shared width and height in pixels; negative: the gap between.
+    across = np.minimum(piece.right, x + w) - np.maximum(piece.x, x)
+    along = np.minimum(piece.bottom, y + h) - np.maximum(piece.y, y)
+    # Strokes of one digit that just fail to touch: the halves of a 4.
+    crossing = (across > CROSSING * np.minimum(piece.w, w)) & (along > CROSSING * np.minimum(piece.h, h))
+    fitting = (along >= -PIECE_GAP * h) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
+    stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
-    return piece.h < 0.6 * digit.h and along > 0.5 * piece.h and -across <= max(2.0, 1.5 * stroke)
+    beside = (piece.h < 0.6 * h) & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
+    return np.asarray(crossing | (fitting & (stacked | beside)))
 
 
 def _sort_out(pieces: list[_Piece]) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
@@ -304,7 +363,7 @@ def _sort_out(pieces: list[_Piece]) -> tuple[list[_Piece], list[tuple[_Piece, st
 
 
 def _set_apart(
-    labels: NDArray[np.int32], pieces: list[_Piece], stroke: float
+    labels: NDArray[np.int32], pieces: list[_Piece], stroke: float, slopes: _Slopes
 ) -> tuple[list[_Piece], list[tuple[_Piece, str]]]:
     """(what may be a digit or a piece of one, what is none with the reason)."""
     kept: list[_Piece] = []
@@ -314,6 +373,8 @@ def _set_apart(
             rejected.append((piece, "a rule or an edge"))
         elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and _is_blob(labels, piece):
             rejected.append((piece, BLOB))
+        elif reason := slopes.fault(labels, piece):
+            rejected.append((piece, reason))
         else:
             kept.append(piece)
     return kept, rejected
