@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
@@ -269,12 +270,9 @@ def train(
         raise UsageError("name a --recipe and --data, or a run to --resume")
     if resume is not None and (recipe is not None or data is not None or output is not None or passes is not None):
         raise UsageError("--resume goes on as the run began: leave --recipe, --data, -o and --passes away")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow greets every start with a page of notices
-    try:
+    with _loading("training"):
         from edge_digits_train import fit
         from edge_digits_train.progress import TrainingProgress
-    except ImportError as error:
-        raise _missing("training", "train", error) from error
 
     with TrainingProgress() as progress:
         if resume is not None:
@@ -303,12 +301,9 @@ def export(
     Example: edge-digits export runs/base -o exported --name mine
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx converts no other
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    with _loading("export"):
         from edge_digits_export import ExportSettings
         from edge_digits_export import export as run_export
-    except ImportError as error:
-        raise _missing("export", "train", error) from error
 
     exported = run_export(ExportSettings(source, output, data, name, force), _note)
     typer.echo(exported.parity.text())
@@ -343,22 +338,35 @@ def publish_model(
 ) -> None:
     """Put an export among the bundled models of a checkout: files, manifest, card, network."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
+    with _loading("publishing"):
         from edge_digits_export import publish
-    except ImportError as error:
-        raise _missing("publishing", "train", error) from error
 
     if not output.is_dir():
         raise UsageError(f"{output}: there is no such folder; name a checkout's models package with -o")
     typer.echo(f"published: {publish(proof, output)}")
 
 
-def _missing(what: str, extra: str, error: ImportError) -> EdgeDigitsError:
-    """The error of a missing extra; any other failure to import is passed on as it is."""
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("edge_digits"):
-        return MissingExtraError(what, extra, error.name.partition(".")[0])
-    raise error
+@contextlib.contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Imports the packages of the train extra: silently, as TensorFlow greets every start with a page of notices.
+
+    Raises MissingExtraError where one is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 – a device
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or package.startswith("edge_digits"):
+            raise
+        raise MissingExtraError(what, "train", package) from error
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 if __name__ == "__main__":

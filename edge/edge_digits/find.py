@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_digits.opencv import cv2
 from edge_digits.reading import Box, Rejected
-from edge_digits.tiles import stroke_width
+from edge_digits.tiles import SIDE, stroke_width
 
 WORKING_SIDE = 1600
 """Pixels: a larger picture is scaled down to this before it is searched."""
@@ -27,6 +27,8 @@ MAX_FILL = 0.8
 """Share of its box that a digit's ink may fill, unless it is as narrow as a 1."""
 MAX_BORDER_INK = 0.3
 """Share of the picture's border that ink may cover; more, and it is what surrounds the paper."""
+SHEET = 0.15
+"""Share of the picture that the box of a blob covers at least if it may be paper with writing on it."""
 MIN_SCENE = 100
 """Pixels of the longer side: a smaller picture holds no sheet with writing on it."""
 MIN_ROOM = 96
@@ -39,7 +41,7 @@ CLEARLY_LESS_INK = 1.5
 """Light on dark or dark on light: the one with less ink, where it is less by this factor."""
 MAX_PIECES = 1000
 """No more pieces of ink, the largest, are looked at: a picture with more is a texture."""
-MIN_HEIGHT = 6
+MIN_HEIGHT = 7
 """Pixels: what is smaller cannot be read."""
 OUTSIZE = 4
 """Among five and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
@@ -58,8 +60,18 @@ GRAIN_WIDTH = 1 / 60
 """Share of the picture's longer side over which noise is smoothed away."""
 MIN_SMOOTH_EDGE = 0.3
 """Share of a stroke's strength that it still rises by then: clumps of noise lose more, and so do hairlines …"""
+MAX_HOLES = 4
+"""An 8 has two; the rest is for loops that cross themselves."""
+MIN_HOLE = 0.001
+"""Share of its box that a hole covers at least to count."""
 NOISE_REACH = 20
 """… but hairlines stand out from the noise: by more than this many of its standard deviations."""
+RULE_THICKNESS = 0.5
+"""Share of the stroke's width that a rule is thick at most."""
+RULE_LENGTH = 0.6
+"""Share of the picture's side that a rule is long at least."""
+RULE_GAP = 0.25
+"""Share of the picture's side over which writing may hide it."""
 RULE_ASPECT = 12
 """A straight stroke this many times longer than high, and no taller than a stroke, is a rule."""
 
@@ -217,6 +229,8 @@ def noise(gray: NDArray[np.uint8]) -> float:
     At the coarseness where it is worst: the grain of a JPEG or of rough paper hardly shows from pixel to pixel.
     """
     worst = 0.0
+    if max(gray.shape) < SIDE:  # so small a picture is all strokes, with no plain ground to measure on
+        return worst
     while True:
         worst = max(worst, 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3))))))
         if min(gray.shape) < 2 * MIN_SCENE:
@@ -237,7 +251,38 @@ def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
 
 
 def _connected(ink: NDArray[np.uint8], level: float) -> tuple[NDArray[np.int32], list[_Piece]]:
+    """The label image and its pieces; ruled lines that cross the writing are taken out."""
     mask = (ink > level * INK_LEVEL).astype(np.uint8)
+    labels, pieces = _label(mask)
+    rules = _rules(mask, _typical_stroke(labels, pieces))
+    return _label(mask & ~rules) if rules.any() else (labels, pieces)
+
+
+def _rules(mask: NDArray[np.uint8], stroke: float) -> NDArray[np.uint8]:
+    """1 on the lines of ruled and squared paper: long, near level or upright, thinner than the strokes they cross.
+
+    Where a stroke crosses a rule it stays whole, being thicker there than the rule.
+    """
+    rules = np.zeros_like(mask)
+    thickest = round(stroke * RULE_THICKNESS)
+    if max(mask.shape) < MIN_SCENE or thickest < 2:  # a line of one pixel may be any stroke's edge
+        return rules
+    for upright in (False, True):
+        turned = np.ascontiguousarray(mask.T) if upright else mask
+        width = turned.shape[1]
+        thick = cv2.morphologyEx(turned, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
+        thin = cv2.morphologyEx(cv2.subtract(turned, thick), cv2.MORPH_OPEN, np.ones((1, max(3, round(stroke))), np.uint8))
+        # A rule that slants is many short runs, end to end, and has a gap where a stroke crosses it.
+        reach = np.ones((3, round(RULE_GAP * width) | 1), np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(thin, cv2.MORPH_CLOSE, reach))
+        long = stats[:, cv2.CC_STAT_WIDTH] >= RULE_LENGTH * width
+        long[0] = False
+        line = (thin & long[labels]).astype(np.uint8)
+        rules |= line.T if upright else line
+    return rules
+
+
+def _label(mask: NDArray[np.uint8]) -> tuple[NDArray[np.int32], list[_Piece]]:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
     largest = 1 + np.argsort(-areas, kind="stable")[:MAX_PIECES]
@@ -252,8 +297,7 @@ def _is_writing(labels: NDArray[np.int32], pieces: list[_Piece]) -> bool:
         return True
     if np.mean(border > 0) > MAX_BORDER_INK:
         return False
-    largest = max((piece.area for piece in pieces), default=0)
-    large = [piece for piece in pieces if piece.area > 0.2 * largest]
+    large = [piece for piece in pieces if piece.w * piece.h > SHEET * labels.size]
     return not any(_is_blob(labels, piece) for piece in large)
 
 
@@ -262,6 +306,16 @@ def _is_blob(labels: NDArray[np.int32], piece: _Piece) -> bool:
     long, short = max(piece.w, piece.h), min(piece.w, piece.h)
     fills_box = piece.area > MAX_FILL * piece.w * piece.h and short > MAX_STROKE * long
     return fills_box or _stroke(labels, piece) > MAX_STROKE * long
+
+
+def _is_grid(labels: NDArray[np.int32], piece: _Piece) -> bool:
+    """Whether the piece has more holes than any digit, specks apart: squared paper, a net, a printed pattern."""
+    part = labels[piece.y : piece.bottom, piece.x : piece.right]
+    mask = np.isin(part, piece.labels).astype(np.uint8)
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    least = MIN_HOLE * piece.w * piece.h
+    holes = [c for c, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True) if parent >= 0]
+    return sum(cv2.contourArea(hole) > least for hole in holes) > MAX_HOLES
 
 
 @dataclass(frozen=True)
@@ -298,10 +352,11 @@ class _Slopes:
 
 
 def _typical_stroke(labels: NDArray[np.int32], pieces: list[_Piece]) -> float:
-    """The stroke width of the largest piece, in pixels."""
+    """The stroke width of the largest piece that is no blob, in pixels."""
     if not pieces:
         return 1.0
-    return _stroke(labels, max(pieces, key=lambda p: p.area))
+    by_size = sorted(pieces, key=lambda p: -p.area)
+    return _stroke(labels, next((piece for piece in by_size if not _is_blob(labels, piece)), by_size[0]))
 
 
 def _stroke(labels: NDArray[np.int32], piece: _Piece) -> float:
@@ -373,6 +428,8 @@ def _set_apart(
             rejected.append((piece, "a rule or an edge"))
         elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and _is_blob(labels, piece):
             rejected.append((piece, BLOB))
+        elif piece.w * piece.h > SHEET * labels.size and _is_grid(labels, piece):
+            rejected.append((piece, "a grid"))
         elif reason := slopes.fault(labels, piece):
             rejected.append((piece, reason))
         else:
