@@ -51,7 +51,7 @@ MIN_PIECE = 6
 """A piece is at least one in so many parts of the digit's height: smaller, it adds nothing, or the digit is none."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
-BLOB = "a blob"
+BLOB, NOISE = "a blob", "noise"
 EDGE_WIDTH = 1 / 24
 """Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
 MIN_EDGE = 0.7
@@ -155,7 +155,10 @@ def find(image: NDArray[np.uint8]) -> Found:
         for line, row in enumerate(_lines(digits))
         for piece in row
     ]
-    return Found(tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in rejected))
+    worth_telling = [(piece, reason) for piece, reason in rejected if max(piece.w, piece.h) >= MIN_HEIGHT]
+    return Found(
+        tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in worth_telling)
+    )
 
 
 def _ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], float] | None:
@@ -271,7 +274,8 @@ def _rules(mask: NDArray[np.uint8], stroke: float) -> NDArray[np.uint8]:
         turned = np.ascontiguousarray(mask.T) if upright else mask
         width = turned.shape[1]
         thick = cv2.morphologyEx(turned, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
-        thin = cv2.morphologyEx(cv2.subtract(turned, thick), cv2.MORPH_OPEN, np.ones((1, max(3, round(stroke))), np.uint8))
+        run = np.ones((1, max(3, round(stroke))), np.uint8)
+        thin = cv2.morphologyEx(cv2.subtract(turned, thick), cv2.MORPH_OPEN, run)
         # A rule that slants is many short runs, end to end, and has a gap where a stroke crosses it.
         reach = np.ones((3, round(RULE_GAP * width) | 1), np.uint8)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(thin, cv2.MORPH_CLOSE, reach))
@@ -344,11 +348,19 @@ class _Slopes:
         edge = mine != cv2.erode(mine, np.ones((3, 3), np.uint8))  # where the picture ends, ink has no edge
         if not edge.any():
             return "shading"
-        strength = float(np.percentile(self.ink[window][mine > 0], 75))
+        strength = self._strength(labels, piece)
         if np.median(self.sharp[window][edge]) < MIN_EDGE * strength:
             return "shading"
         blurred_away = np.median(self.smooth[window][edge]) < MIN_SMOOTH_EDGE * strength
-        return "noise" if blurred_away and strength < NOISE_REACH * self.noise else None
+        return NOISE if blurred_away and self.is_weak(labels, piece) else None
+
+    def is_weak(self, labels: NDArray[np.int32], piece: _Piece) -> bool:
+        """Whether the piece is within reach of the noise."""
+        return self._strength(labels, piece) < NOISE_REACH * self.noise
+
+    def _strength(self, labels: NDArray[np.int32], piece: _Piece) -> float:
+        window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
+        return float(np.percentile(self.ink[window][np.isin(labels[window], piece.labels)], 75))
 
 
 def _typical_stroke(labels: NDArray[np.int32], pieces: list[_Piece]) -> float:
@@ -434,6 +446,10 @@ def _set_apart(
             rejected.append((piece, reason))
         else:
             kept.append(piece)
+    if sum(reason == NOISE for _, reason in rejected) > 3 * len(kept):
+        # Among so many clumps of noise, the one that looks like a stroke is a clump, too.
+        rejected += [(piece, NOISE) for piece in kept if slopes.is_weak(labels, piece)]
+        kept = [piece for piece in kept if not slopes.is_weak(labels, piece)]
     return kept, rejected
 
 

@@ -83,13 +83,13 @@ def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: Non
 
     note("converting")
     network = load_network(source.network)
+    answers = predict(network, source.held_out.tiles)
+    check_finite("Keras", answers)
     models = {"fp32": convert(network)}
     note("quantizing")
     models["int8"] = quantize(models["fp32"], _calibration_tiles(source.training))
     note(f"comparing on {len(source.held_out):,} held-out rows")
     labels = source.held_out.labels
-    answers = predict(network, source.held_out.tiles)
-    check_finite("Keras", answers)
     with tempfile.TemporaryDirectory() as folder:
         classifiers = {}
         for precision, model in models.items():
@@ -98,7 +98,8 @@ def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: Non
             try:
                 classifiers[precision] = Classifier(path)
             except ModelError as error:
-                raise InputError(str(settings.source), f"exports to a model that does not run: {error}") from error
+                reason = str(error).removeprefix(f"{path}: ")
+                raise InputError(str(settings.source), f"exports to a model that does not run: {reason}") from error
         found = {p: c.classify(source.held_out.tiles).probabilities for p, c in classifiers.items()}
         parity = Parity.of(answers, found["fp32"], found["int8"], labels)
         parity.check(settings.limits)
@@ -190,6 +191,7 @@ def _describe(model: onnx.ModelProto, source: _Source, precision: str, parity: P
         "precision": precision,
         "trained_on": f"{data['name']}, SHA-256 {data['sha256']}",
         "accuracy": f"{found.accuracy:.5f} on {found.n} rows of {data['name']} {data['compared_rows_were']}",
+        "reject_below": "0",  # without a digit_score every tile counts as a digit
         "tools": ", ".join(f"{name} {number}" for name, number in _tools().items()),
     }
     onnx.helper.set_model_props(model, {f"edge_digits.{key}": value for key, value in facts.items()})

@@ -24,7 +24,7 @@ class Limits:
     fp32_difference: float = 1e-5
     """Largest difference in any probability between Keras and fp32; and not one digit may differ."""
     int8_drop: float = 0.0005
-    """Share of the rows by which int8 may be less accurate than fp32; a drop within its own 95 % interval passes too."""
+    """Share of the rows by which int8 may be less accurate than fp32; a drop within its 95 % interval passes too."""
     int8_agreement: float = 0.999
     """Share of the rows on which int8 gives fp32's digit, over those where fp32's two best are more than .1 apart."""
 
@@ -70,9 +70,7 @@ class Parity:
     """Half the width of the drop's 95 % interval, over the rows on which just one of the two is right."""
 
     @classmethod
-    def of(
-        cls, keras: Probabilities, fp32: Probabilities, int8: Probabilities, labels: NDArray[np.uint8]
-    ) -> Parity:
+    def of(cls, keras: Probabilities, fp32: Probabilities, int8: Probabilities, labels: NDArray[np.uint8]) -> Parity:
         """Compares the answers of the three, (n, 10) each, with the truth, (n,). Raises GateError for a NaN in them."""
         for name, answers in (("Keras", keras), ("fp32", fp32), ("int8", int8)):
             check_finite(name, answers)
