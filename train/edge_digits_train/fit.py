@@ -212,6 +212,8 @@ def _averaged(network: keras.Model) -> Iterator[None]:
         return
     weights = network.get_weights()
     network.optimizer.finalize_variable_values(network.trainable_variables)
+    # Copied, as jax would hand the mean's own memory to the network, and free it with the next prediction.
+    network.set_weights(network.get_weights())
     try:
         yield
     finally:

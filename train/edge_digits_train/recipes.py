@@ -32,7 +32,7 @@ class Plateau:
             else:
                 waited += 1
             if waited >= max(1, round(self.patience * passes)):
-                rate, waited = max(self.floor, rate * self.factor), 0
+                rate, waited = min(rate, max(self.floor, rate * self.factor)), 0
         return rate
 
 
