@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 import typer
 
 import edge_digits
-from edge_digits.errors import EdgeDigitsError, MissingExtraError, UsageError
+from edge_digits.errors import EdgeDigitsError, MissingExtraError, OutputError, UsageError
+from edge_digits.outputs import open_output
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -66,11 +67,21 @@ def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
+    code: str | int | None = 0
     try:
         app(prog_name="edge-digits")
-    finally:
-        _flush()
-    sys.exit(0)
+    except SystemExit as end:
+        code = end.code
+    except OSError as error:
+        code = _report(OutputError(f"stdout: cannot be written: {error.strerror}"))
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            code = code or _report(OutputError(f"stdout: cannot be written: {error.strerror}"))
+        _drop_stdout()
+    sys.exit(code)
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
@@ -78,16 +89,29 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _flush() -> None:
-    """A reader that has gone (`| head`) is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop_stdout() -> None:
+    """What is still to be written to a stdout that takes no more goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _note(text: str) -> None:
-    typer.echo(f"edge-digits: {text}", err=True)
+    """One line on stderr; where it cannot be had, the work goes on without."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write("edge-digits: " + text.replace("\n", "\\n") + "\n")
+            sys.stderr.flush()
+
+
+def _report(error: EdgeDigitsError) -> int:
+    """Says what went wrong, and gives the exit code."""
+    _note(str(error))
+    return error.exit_code
+
+
+def _print(*lines: str) -> None:
+    """Lines on stdout."""
+    with open_output("-", force=True) as out:
+        out.writelines(f"{line}\n" for line in lines)
 
 
 def _command(function: Callable[P, int | None]) -> Callable[P, None]:
@@ -98,12 +122,11 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
         try:
             code = function(*args, **kwargs) or 0
         except EdgeDigitsError as error:
-            _note(str(error))
-            code = error.exit_code
+            code = _report(error)
         except KeyboardInterrupt:
             code = 130
-        except BrokenPipeError:
-            _flush()
+        except BrokenPipeError:  # a reader that has gone (`| head`) is no error
+            _drop_stdout()
             code = 0
         raise typer.Exit(code)
 
@@ -134,6 +157,7 @@ def classify(
     output: Output = "-",
     top: Annotated[int, typer.Option(min=0, max=10, help="Also list the TOP likeliest answers of each digit.")] = 0,
     min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Reject a digit less sure than this.")] = 0.5,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse a picture of more, undecoded.")] = 100_000_000,
     force: Force = False,
 ) -> int:
     """Read the digits in pictures.
@@ -141,13 +165,13 @@ def classify(
     Example: edge-digits classify img.png
     """
     from edge_digits.images import find_pictures
-    from edge_digits.outputs import check_output, open_output
+    from edge_digits.outputs import check_output
     from edge_digits.progress import ProgressLine
     from edge_digits.reader import Reader
     from edge_digits.records import RecordWriter
 
     check_output(output, force=force)
-    reader = Reader(model, min_confidence=min_confidence)
+    reader = Reader(model, min_confidence=min_confidence, max_pixels=max_pixels)
     pictures = find_pictures(paths)
     failed = 0
     with ProgressLine("pictures") as progress, open_output(output, force=force) as out:
@@ -179,7 +203,7 @@ def submit(
     Example: edge-digits submit test.csv -o submission.csv
     """
     from edge_digits.classifier import load_ensemble
-    from edge_digits.outputs import check_output, open_output
+    from edge_digits.outputs import check_output
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import submit
 
@@ -215,7 +239,7 @@ def evaluate(
     classify = load_ensemble(model)
     with ProgressLine("bytes") as progress:
         found = evaluate(TableReader(table), classify, progress.update)
-    typer.echo(json.dumps(found.as_dict()) if format is ReportFormat.json else found.text())
+    _print(json.dumps(found.as_dict()) if format is ReportFormat.json else found.text())
     if at_least is not None and found.accuracy < at_least:
         raise GateError(f"the accuracy is {found.accuracy:.5f}, less than {at_least:g}")
 
@@ -244,11 +268,13 @@ def webcam(
         check_output(output, force=force)
     reader = Reader(model)
     settings = LiveSettings(window, output, format.value, max_frames, force)
-    with open_source(source, note=_note) as frames:
-        done = run(frames, reader, settings, stdout=sys.stdout, note=_note)
+    with open_source(source, note=_note) as frames, open_output("-", force=True) as out:
+        done = run(frames, reader, settings, stdout=out, note=_note)
     rate = f", {done.frames / done.seconds:.0f} a second" if done.seconds else ""
     dropped = f", {done.dropped:,} dropped" if done.dropped else ""
-    _note(f"{done.frames:,} frames read{rate}{dropped}" + (f", recorded to {done.output}" if done.output else ""))
+    plural = "" if done.frames == 1 else "s"
+    recorded = f", recorded to {done.output}" if done.output else ""
+    _note(f"{done.frames:,} frame{plural} read{rate}{dropped}{recorded}")
     return 1 if done.failed else 0
 
 
@@ -284,7 +310,7 @@ def train(
     found = run.metrics()
     accuracy = found["validation"]["accuracy"]
     rows = found["validation"]["n"]
-    typer.echo(f"{run.folder}: {100 * accuracy:.2f} % on {rows:,} held-out rows, after pass {found['pass']}")
+    _print(f"{run.folder}: {100 * accuracy:.2f} % on {rows:,} held-out rows, after pass {found['pass']}")
 
 
 @app.command()
@@ -306,9 +332,8 @@ def export(
         from edge_digits_export import export as run_export
 
     exported = run_export(ExportSettings(source, output, data, name, force), _note)
-    typer.echo(exported.parity.text())
-    for path in (exported.fp32, exported.int8):
-        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+    files = (f"{path}  {path.stat().st_size:,} bytes" for path in (exported.fp32, exported.int8))
+    _print(exported.parity.text(), *files)
 
 
 @models_app.command("list")
@@ -322,7 +347,7 @@ def list_models() -> None:
         for precision, file in entry["files"].items():
             found = file["accuracy"]
             standing = "  (the default)" if (name, precision) == (manifest["default"], entry["prefers"]) else ""
-            typer.echo(
+            _print(
                 f"{name}-{precision:8}{file['bytes']:>10,} bytes  {entry['parameters']:>10,} parameters  "
                 f"{100 * found['accuracy']:.2f} % on {found['n']:,} held-out rows{standing}"
             )
@@ -343,7 +368,7 @@ def publish_model(
 
     if not output.is_dir():
         raise UsageError(f"{output}: there is no such folder; name a checkout's models package with -o")
-    typer.echo(f"published: {publish(proof, output)}")
+    _print(f"published: {publish(proof, output)}")
 
 
 @contextlib.contextmanager

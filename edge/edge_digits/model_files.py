@@ -33,8 +33,10 @@ def load_manifest() -> dict[str, Any]:
     try:
         text = resources.files("edge_digits_models").joinpath("manifest.json").read_text(encoding="utf-8")
         manifest: dict[str, Any] = json.loads(text)
-    except (ImportError, OSError, ValueError) as error:
-        raise ModelError(f"the list of bundled models cannot be read ({error}): install edge-digits anew") from error
+        for entry in [*manifest["models"].values(), manifest["models"][manifest["default"]]]:
+            entry["files"][entry["prefers"]]["sha256"]
+    except (ImportError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"the list of bundled models cannot be read ({error!r}): install edge-digits anew") from error
     return manifest
 
 

@@ -23,4 +23,8 @@ except ImportError as error:
         "or pip uninstall opencv-python and pip install opencv-python-headless"
     ) from error
 
+if os.environ["OPENCV_LOG_LEVEL"] == "SILENT":
+    # For a program that had loaded OpenCV before us; 4.x and 5 keep it in different places.
+    (getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel)(0)
+
 __all__ = ["cv2"]

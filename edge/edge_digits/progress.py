@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from types import TracebackType
@@ -15,7 +16,7 @@ class ProgressLine:
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._started = self._drawn = time.monotonic()
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._shown = False
 
     def update(self, done: int, total: int | None = None) -> None:
@@ -29,8 +30,7 @@ class ProgressLine:
             text = f"{100 * done / total:3.0f} % of {total:,} {self._unit}, {left:.0f} s left"
         else:
             text = f"{done:,} {self._unit}, {done / (now - self._started):,.0f} a second"
-        sys.stderr.write(f"\r\x1b[K{text}")
-        sys.stderr.flush()
+        self._draw(text)
 
     def __enter__(self) -> ProgressLine:
         return self
@@ -39,5 +39,9 @@ class ProgressLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
+            self._draw("")
+
+    def _draw(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the work goes on without
+            sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_digits.classifier import Classifier
 from edge_digits.errors import ImageError
 from edge_digits.find import Region, find, is_light_on_dark
-from edge_digits.images import PictureSource, load_image
+from edge_digits.images import MAX_PIXELS, PictureSource, load_image
 from edge_digits.opencv import cv2
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.tiles import BOX, SIDE, frame
@@ -23,24 +23,28 @@ MIN_CONFIDENCE = 0.5
 class Reader:
     """Reads the digits in pictures with a bundled model or an .onnx of the contract.
 
+    A digit less sure than `min_confidence` is rejected; a picture of more than `max_pixels` is refused undecoded.
     Raises ModelError where the model is missing, damaged or not of the contract.
     """
 
-    def __init__(self, model: str | Path = "digits", *, min_confidence: float = MIN_CONFIDENCE) -> None:
+    def __init__(
+        self, model: str | Path = "digits", *, min_confidence: float = MIN_CONFIDENCE, max_pixels: int = MAX_PIXELS
+    ) -> None:
         self.classifier = Classifier(model)
         self.min_confidence = min_confidence
+        self.max_pixels = max_pixels
 
     def read(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Reading:
         """What a picture says: a path, the bytes of a picture file, or an array, (H, W) or (H, W, 3) uint8, BGR.
 
         Raises ImageError where it cannot be read, ValueError where the array is no image.
         """
-        return self._read(load_image(image))
+        return self._read(load_image(image, max_pixels=self.max_pixels))
 
     def record(self, picture: PictureSource, top: int = 0) -> Record:
         """The record of a picture that was found; what cannot be read has its reason under `error`."""
         try:
-            return self._read(picture.load()).record(picture.source, top)
+            return self._read(picture.load(max_pixels=self.max_pixels)).record(picture.source, top)
         except ImageError as error:
             return error_record(picture.source, error.reason)
 

@@ -48,9 +48,9 @@ def _text(record: Record) -> str:
     """`img.png: 4017  (99.91 %)`, with the confidence of the least sure digit; further lines are indented."""
     if not record["digits"]:
         return f"{record['source']}: nothing to read"
-    surest = min(digit["confidence"] for digit in record["digits"])
+    least = min(digit["confidence"] for digit in record["digits"])
     indent = "\n" + " " * (len(record["source"]) + 2)
-    text = f"{record['source']}: {indent.join(record['lines'])}  ({100 * surest:.2f} %)"
+    text = f"{record['source']}: {indent.join(record['lines'])}  ({100 * least:.2f} %)"
     for digit in record["digits"]:
         if "top" in digit:
             likeliest = ", ".join(f"{entry['digit']} {100 * entry['confidence']:.2f} %" for entry in digit["top"])

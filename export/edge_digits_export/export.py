@@ -133,6 +133,8 @@ def _open_source(settings: ExportSettings) -> _Source:
         return _open_run(settings)
     if not settings.source.exists():
         raise InputError(str(settings.source), "there is no such run or file")
+    if settings.source.suffix != ".keras":
+        raise InputError(str(settings.source), "is neither a run's folder nor a .keras file")
     if settings.data is None:
         raise UsageError("a .keras file does not say what it was trained on: name labelled rows with --data")
     data = load_data(settings.data)

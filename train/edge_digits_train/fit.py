@@ -7,7 +7,6 @@ import os
 import platform
 import time
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -151,18 +150,17 @@ def _fit(
             loss, accuracy = _fit_pass(network, data, recipe.batch, progress)
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
-            with _averaged(network):
-                probabilities = network.predict(validation.tiles, batch_size=512, verbose=0)
-                if not np.isfinite(probabilities).all():
-                    raise TrainingError(f"{run.folder}: the network gives NaN after pass {number}: stopped")
-                found = Evaluation.from_probabilities(probabilities, validation.labels)
-                rate = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
-                result = PassResult(
-                    number, loss, accuracy, found.loss, found.accuracy, rate, round(time.monotonic() - started, 2)
-                )
-                if result.rank > max((earlier.rank for earlier in history), default=(-1.0, 0.0)):
-                    run.save(network, run.best)
-                    run.write_metrics(_metrics(found, result))
+            probabilities = network.predict(validation.tiles, batch_size=512, verbose=0)
+            if not np.isfinite(probabilities).all():
+                raise TrainingError(f"{run.folder}: the network gives NaN after pass {number}: stopped")
+            found = Evaluation.from_probabilities(probabilities, validation.labels)
+            rate = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
+            result = PassResult(
+                number, loss, accuracy, found.loss, found.accuracy, rate, round(time.monotonic() - started, 2)
+            )
+            if result.rank > max((earlier.rank for earlier in history), default=(-1.0, 0.0)):
+                run.save(network, run.best)
+                run.write_metrics(_metrics(found, result))
             history.append(result)
             run.write_history(history)
             run.save(network, run.last)
@@ -192,7 +190,11 @@ def _seed_dropout(network: keras.Model, seed: int, number: int) -> None:
 
 
 def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progress) -> tuple[float, float]:
-    """(loss, accuracy) of the pass."""
+    """(loss, accuracy) of the pass.
+
+    Where the optimizer keeps a running mean of the weights, Keras puts it in their place when `fit` returns: what is
+    measured and saved is the mean, and the next pass goes on from it.
+    """
 
     class Tell(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -201,23 +203,9 @@ def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progres
     result = network.fit(
         data.tiles, data.labels, batch_size=batch, epochs=1, shuffle=False, verbose=0, callbacks=[Tell()]
     )
-    return float(result.history["loss"][0]), float(result.history["accuracy"][0])
-
-
-@contextlib.contextmanager
-def _averaged(network: keras.Model) -> Iterator[None]:
-    """The weights' running mean in place of the weights, where the optimizer keeps one."""
-    if not network.optimizer.use_ema:
-        yield
-        return
-    weights = network.get_weights()
-    network.optimizer.finalize_variable_values(network.trainable_variables)
-    # Copied, as jax would hand the mean's own memory to the network, and free it with the next prediction.
+    # Copied, as jax hands the mean's own memory to the network, and frees it with the next prediction.
     network.set_weights(network.get_weights())
-    try:
-        yield
-    finally:
-        network.set_weights(weights)
+    return float(result.history["loss"][0]), float(result.history["accuracy"][0])
 
 
 def _metrics(found: Evaluation, result: PassResult) -> dict[str, Any]:

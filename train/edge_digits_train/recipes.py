@@ -66,8 +66,10 @@ def _averaged_adamw(steps: int) -> keras.optimizers.Optimizer:
     rate = keras.optimizers.schedules.CosineDecay(
         1e-5, decay_steps=steps - warm_up, alpha=0.0, warmup_target=2e-3, warmup_steps=warm_up
     )
-    # The published weights are the mean of the last 500 steps or so: steadier than any one of them.
-    return keras.optimizers.AdamW(rate, weight_decay=1e-2, use_ema=True, ema_momentum=0.998)
+    # The network of each pass is the mean over its last 500 steps or so, and the next pass goes on from there: steadier
+    # than any one step. A training of few steps must not be held back by where it began.
+    momentum = min(0.998, max(0.0, 1 - 10 / steps))
+    return keras.optimizers.AdamW(rate, weight_decay=1e-2, use_ema=True, ema_momentum=momentum)
 
 
 RECIPES = {
