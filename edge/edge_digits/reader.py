@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from edge_digits.classifier import Classifier
 from edge_digits.errors import ImageError
-from edge_digits.find import Region, find, is_light_on_dark
+from edge_digits.find import Region, find
 from edge_digits.images import MAX_PIXELS, PictureSource, load_image
+from edge_digits.ink import is_light_on_dark
 from edge_digits.opencv import cv2
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.tiles import BOX, SIDE, frame

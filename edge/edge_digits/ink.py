@@ -1,0 +1,119 @@
+"""Image → ink: what rises above its ground, bright on black, whichever way round it was written.
+
+Every length is relative to the picture's side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.opencv import cv2
+from edge_digits.tiles import SIDE
+
+POLARITY_SIDE = 480
+"""Pixels: enough to see whether ink is light or dark."""
+MIN_SCENE = 100
+"""Pixels of the longer side: a smaller picture holds no sheet with writing on it."""
+MIN_ROOM = 96
+"""Ink is measured against the room that its ground leaves it, but at least this of 255: deep shadow is mere noise."""
+MIN_CONTRAST = 0.06
+"""Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
+INK_LEVEL = 0.4
+"""Share of the darkest ink's strength from which a pixel is ink: about half way up the stroke's edge."""
+CLEARLY_LESS_INK = 1.5
+"""Light on dark or dark on light: the one with less ink, where it is less by this factor."""
+
+
+def find_ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], float] | None:
+    """The ink of a picture, (H, W) uint8, and its level, 0 to 255; None where there is none.
+
+    `window` is the share of the picture's longer side from which a thing is too wide for ink.
+
+    Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
+    than the strokes are. Where the two are much the same, and in a small picture, which bold strokes may fill, the
+    border decides.
+    """
+    small = shrink(gray, POLARITY_SIDE)
+    shares = [_ink_share(light, window) for light in (small, np.asarray(255 - small, np.uint8))]
+    less, more = sorted(shares)
+    if less < float("inf") and (max(gray.shape) < MIN_SCENE or more < CLEARLY_LESS_INK * less):
+        is_light = is_light_on_dark(gray)
+    else:
+        is_light = shares[0] < shares[1]
+    light = gray if is_light else np.asarray(255 - gray, np.uint8)
+    ink = flatten(light, window, sharp=True)
+    level = ink_level(ink, noise(light))
+    return None if level is None else (ink, level)
+
+
+def _ink_share(light: NDArray[np.uint8], window: float) -> float:
+    """The share of a picture that is ink, if ink is light; infinite where there is none."""
+    ink = flatten(light, window)
+    level = ink_level(ink, noise(light))
+    return float("inf") if level is None else float(np.mean(ink > level * INK_LEVEL))
+
+
+def shrink(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The picture, no longer than `side` pixels."""
+    scale = side / max(gray.shape)
+    if scale >= 1:
+        return gray
+    size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
+    """Whether the ground is dark: the side of Otsu's threshold on which most of the border lies."""
+    threshold, _ = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
+    return bool(np.mean(border <= threshold) > 0.5)
+
+
+def flatten(
+    gray: NDArray[np.uint8], window: float, *, sharp: bool = False
+) -> NDArray[np.uint8]:
+    """Light ink on dark, uneven light taken out: 0 for ground, up to 255 for the strongest ink there can be.
+
+    The ground is what an opening wider than any stroke leaves, smoothed; ink is how far a pixel rises above it.
+    `window` is the width of the opening, as a share of the longer side.
+    """
+    side = max(gray.shape)
+    shrink = max(1.0, side * window / 32)  # the opening is 32 pixels wide at most: it costs the same for any picture
+    size = max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    width = max(3, round(side / shrink * window) | 1)
+    ground = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((width, width), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    smooth = cv2.blur(ground, (width // 4 * 2 + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
+    # Smoothed only where that takes ink away, not where it would add some: beside an edge of the ground itself.
+    ground = cv2.max(ground, smooth) if sharp else smooth
+    ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    room = np.maximum(255 - ground, np.uint8(MIN_ROOM))
+    return np.asarray(cv2.divide(cv2.subtract(gray, ground), room, scale=255), np.uint8)
+
+
+def noise(gray: NDArray[np.uint8]) -> float:
+    """The standard deviation of a picture's noise, from how far the typical pixel lies off its neighbours' mean.
+
+    At the coarseness where it is worst: the grain of a JPEG or of rough paper hardly shows from pixel to pixel.
+    """
+    worst = 0.0
+    if max(gray.shape) < SIDE:  # so small a picture is all strokes, with no plain ground to measure on
+        return worst
+    while True:
+        worst = max(worst, 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3))))))
+        if min(gray.shape) < 2 * MIN_SCENE:
+            return worst
+        gray = shrink(gray, max(gray.shape) // 2)
+
+
+def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
+    """How strong the ink of a picture is, 0 to 255; None where there is none above the noise."""
+    floor = max(MIN_CONTRAST * 255, 4 * noise)
+    strong = ink[ink > floor]
+    if strong.size < 4:
+        return None
+    # Otsu's threshold within what rises above the floor parts the ink from its own blurred edges and from shading.
+    threshold, _ = cv2.threshold(strong.reshape(1, -1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    level = float(np.percentile(strong[strong >= threshold], 75))
+    return level if level * INK_LEVEL > MIN_CONTRAST * 255 else None

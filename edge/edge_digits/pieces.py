@@ -1,0 +1,237 @@
+"""Ink → pieces: connected ink, and whether it may be the stroke of a digit.
+
+Every length is relative: to the picture's side, to the stroke, or to the piece itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.ink import INK_LEVEL, MIN_SCENE
+from edge_digits.opencv import cv2
+from edge_digits.tiles import stroke_width
+
+MAX_PIECES = 1000
+"""No more pieces of ink, the largest, are looked at: a picture with more is a texture."""
+MAX_STROKE = 0.45
+"""Share of its longer side that a digit's stroke may be wide; what is fatter is a blob."""
+MAX_FILL = 0.8
+"""Share of its box that a digit's ink may fill, unless it is as narrow as a 1."""
+MAX_BORDER_INK = 0.3
+"""Share of the picture's border that ink may cover; more, and it is what surrounds the paper."""
+SHEET = 0.15
+"""Share of the picture that the box of a blob covers at least if it may be paper with writing on it."""
+BLOB, NOISE = "a blob", "noise"
+EDGE_WIDTH = 1 / 24
+"""Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
+MIN_EDGE = 0.7
+"""Share of a stroke's strength that it rises by within that width; light that falls off rises by less."""
+GRAIN_WIDTH = 1 / 60
+"""Share of the picture's longer side over which noise is smoothed away."""
+MIN_SMOOTH_EDGE = 0.3
+"""Share of a stroke's strength that it still rises by then: clumps of noise lose more, and so do hairlines …"""
+NOISE_REACH = 20
+"""… but hairlines stand out from the noise: by more than this many of its standard deviations."""
+MAX_HOLES = 4
+"""An 8 has two; the rest is for loops that cross themselves."""
+MIN_HOLE = 0.001
+"""Share of its box that a hole covers at least to count."""
+RULE_THICKNESS = 0.5
+"""Share of the stroke's width that a rule is thick at most."""
+RULE_LENGTH = 0.6
+"""Share of the picture's side that a rule is long at least."""
+RULE_GAP = 0.25
+"""Share of the picture's side over which writing may hide it."""
+RULE_ASPECT = 12
+"""A straight stroke this many times longer than high, and no taller than a stroke, is a rule."""
+
+Labels = NDArray[np.int32]
+"""(H, W): the number of the connected ink that a pixel belongs to; 0 for none."""
+
+
+@dataclass
+class Piece:
+    """Connected ink: its labels in the label image and the box around them, in working pixels."""
+
+    labels: list[int]
+    x: int
+    y: int
+    w: int
+    h: int
+    area: int
+
+    @property
+    def right(self) -> int:
+        """The first column beside it."""
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> int:
+        """The first row below it."""
+        return self.y + self.h
+
+    def overlap_y(self, other: Piece) -> int:
+        """Shared height in pixels; negative: the gap between."""
+        return min(self.bottom, other.bottom) - max(self.y, other.y)
+
+    def join(self, other: Piece) -> Piece:
+        """Both as one."""
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        w, h = max(self.right, other.right) - x, max(self.bottom, other.bottom) - y
+        return Piece(self.labels + other.labels, x, y, w, h, self.area + other.area)
+
+
+def set_apart(
+    labels: Labels, pieces: list[Piece], stroke: float, slopes: Slopes
+) -> tuple[list[Piece], list[tuple[Piece, str]]]:
+    """(what may be a digit or a piece of one, what is none with the reason)."""
+    kept: list[Piece] = []
+    rejected: list[tuple[Piece, str]] = []
+    for piece in pieces:
+        if _is_rule(piece, stroke):
+            rejected.append((piece, "a rule or an edge"))
+        elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and _is_blob(labels, piece):
+            rejected.append((piece, BLOB))
+        elif piece.w * piece.h > SHEET * labels.size and _is_grid(labels, piece):
+            rejected.append((piece, "a grid"))
+        elif reason := slopes.fault(labels, piece):
+            rejected.append((piece, reason))
+        else:
+            kept.append(piece)
+    if sum(reason == NOISE for _, reason in rejected) > 3 * len(kept):
+        # Among so many clumps of noise, the one that looks like a stroke is a clump, too.
+        rejected += [(piece, NOISE) for piece in kept if slopes.is_weak(labels, piece)]
+        kept = [piece for piece in kept if not slopes.is_weak(labels, piece)]
+    return kept, rejected
+
+
+def _is_rule(piece: Piece, stroke: float) -> bool:
+    long, short = max(piece.w, piece.h), max(1, min(piece.w, piece.h))
+    return piece.w > piece.h and long > RULE_ASPECT * short and short < 3 * stroke
+
+
+def connect(ink: NDArray[np.uint8], level: float) -> tuple[Labels, list[Piece]]:
+    """The label image and its pieces; ruled lines that cross the writing are taken out."""
+    mask = (ink > level * INK_LEVEL).astype(np.uint8)
+    labels, pieces = _label(mask)
+    rules = _rules(mask, typical_stroke(labels, pieces))
+    return _label(mask & ~rules) if rules.any() else (labels, pieces)
+
+
+def _rules(mask: NDArray[np.uint8], stroke: float) -> NDArray[np.uint8]:
+    """1 on the lines of ruled and squared paper: long, near level or upright, thinner than the strokes they cross.
+
+    Where a stroke crosses a rule it stays whole, being thicker there than the rule.
+    """
+    rules = np.zeros_like(mask)
+    thickest = round(stroke * RULE_THICKNESS)
+    if max(mask.shape) < MIN_SCENE or thickest < 2:  # a line of one pixel may be any stroke's edge
+        return rules
+    for upright in (False, True):
+        turned = np.ascontiguousarray(mask.T) if upright else mask
+        width = turned.shape[1]
+        thick = cv2.morphologyEx(turned, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
+        run = np.ones((1, max(3, round(stroke))), np.uint8)
+        thin = cv2.morphologyEx(cv2.subtract(turned, thick), cv2.MORPH_OPEN, run)
+        # A rule that slants is many short runs, end to end, and has a gap where a stroke crosses it.
+        reach = np.ones((3, round(RULE_GAP * width) | 1), np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(thin, cv2.MORPH_CLOSE, reach))
+        long = stats[:, cv2.CC_STAT_WIDTH] >= RULE_LENGTH * width
+        long[0] = False
+        line = (thin & long[labels]).astype(np.uint8)
+        rules |= line.T if upright else line
+    return rules
+
+
+def _label(mask: NDArray[np.uint8]) -> tuple[Labels, list[Piece]]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    largest = 1 + np.argsort(-areas, kind="stable")[:MAX_PIECES]
+    pieces = [Piece([i], *stats[i].tolist()) for i in sorted(largest.tolist()) if stats[i, cv2.CC_STAT_AREA] > 1]
+    return np.asarray(labels, np.int32), pieces
+
+
+def is_writing(labels: Labels, pieces: list[Piece]) -> bool:
+    """Whether the ink is strokes: no blob, and nothing that surrounds the picture."""
+    border = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+    if max(labels.shape) < MIN_SCENE:
+        return True
+    if np.mean(border > 0) > MAX_BORDER_INK:
+        return False
+    large = [piece for piece in pieces if piece.w * piece.h > SHEET * labels.size]
+    return not any(_is_blob(labels, piece) for piece in large)
+
+
+def _is_blob(labels: Labels, piece: Piece) -> bool:
+    """Whether the piece is too solid for a stroke: a sheet, a hand, a coin."""
+    long, short = max(piece.w, piece.h), min(piece.w, piece.h)
+    fills_box = piece.area > MAX_FILL * piece.w * piece.h and short > MAX_STROKE * long
+    return fills_box or _stroke(labels, piece) > MAX_STROKE * long
+
+
+def _is_grid(labels: Labels, piece: Piece) -> bool:
+    """Whether the piece has more holes than any digit, specks apart: squared paper, a net, a printed pattern."""
+    part = labels[piece.y : piece.bottom, piece.x : piece.right]
+    mask = np.isin(part, piece.labels).astype(np.uint8)
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    least = MIN_HOLE * piece.w * piece.h
+    holes = [c for c, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True) if parent >= 0]
+    return sum(cv2.contourArea(hole) > least for hole in holes) > MAX_HOLES
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """What tells strokes from shading and noise: how steeply the ink rises."""
+
+    ink: NDArray[np.uint8]
+    sharp: NDArray[np.uint8]
+    """How much it rises within an edge's width of each pixel."""
+    smooth: NDArray[np.uint8]
+    """How much it rises within a grain's width once it is smoothed over that width."""
+    noise: float
+
+    @classmethod
+    def of(cls, ink: NDArray[np.uint8], noise: float) -> Slopes:
+        """Those of a picture's ink; `noise` is the standard deviation of its noise."""
+        wide, narrow = (max(7, round(max(ink.shape) * share) | 1) for share in (EDGE_WIDTH, GRAIN_WIDTH))
+        sharp = cv2.morphologyEx(ink, cv2.MORPH_GRADIENT, np.ones((wide, wide), np.uint8))
+        smooth = cv2.blur(ink, (narrow, narrow))
+        smooth = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((narrow, narrow), np.uint8))
+        return cls(ink, np.asarray(sharp, np.uint8), np.asarray(smooth, np.uint8), noise)
+
+    def fault(self, labels: Labels, piece: Piece) -> str | None:
+        """Why the piece is no stroke; None where it may be one."""
+        window = np.s_[max(0, piece.y - 1) : piece.bottom + 1, max(0, piece.x - 1) : piece.right + 1]
+        mine = np.isin(labels[window], piece.labels).astype(np.uint8)
+        edge = mine != cv2.erode(mine, np.ones((3, 3), np.uint8))  # where the picture ends, ink has no edge
+        if not edge.any():
+            return "shading"
+        strength = self._strength(labels, piece)
+        if np.median(self.sharp[window][edge]) < MIN_EDGE * strength:
+            return "shading"
+        blurred_away = np.median(self.smooth[window][edge]) < MIN_SMOOTH_EDGE * strength
+        return NOISE if blurred_away and self.is_weak(labels, piece) else None
+
+    def is_weak(self, labels: Labels, piece: Piece) -> bool:
+        """Whether the piece is within reach of the noise."""
+        return self._strength(labels, piece) < NOISE_REACH * self.noise
+
+    def _strength(self, labels: Labels, piece: Piece) -> float:
+        window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
+        return float(np.percentile(self.ink[window][np.isin(labels[window], piece.labels)], 75))
+
+
+def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
+    """The stroke width of the largest piece that is no blob, in pixels."""
+    if not pieces:
+        return 1.0
+    by_size = sorted(pieces, key=lambda p: -p.area)
+    return _stroke(labels, next((piece for piece in by_size if not _is_blob(labels, piece)), by_size[0]))
+
+
+def _stroke(labels: Labels, piece: Piece) -> float:
+    part = labels[piece.y : piece.bottom, piece.x : piece.right]
+    return stroke_width(np.where(np.isin(part, piece.labels), np.uint8(255), np.uint8(0)))
