@@ -23,7 +23,7 @@ FOLDERS = {
     "edge_digits_export": ROOT / "export" / "edge_digits_export",
 }
 """The packages, each of which may import itself and those before it."""
-HEAVY = {"onnxruntime", "cv2", "pandas", "tensorflow", "keras", "matplotlib", "onnx", "sklearn", "rich"}
+HEAVY = {"onnxruntime", "cv2", "pandas", "tensorflow", "keras", "matplotlib", "onnx", "sklearn"}
 
 
 def loaded_after(code: str) -> set[str]:

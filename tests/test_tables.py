@@ -14,6 +14,7 @@ import threading
 import time
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -393,7 +394,16 @@ def test_wrong_header_is_explained(fault, header, wanted, reason):
     ],
 )
 def test_file_that_is_no_table_is_refused_with_the_reason(fault, data, reason):
-    assert re.fullmatch(reason.replace("(", "\\(").replace(")", "\\)"), fault(data))
+    assert re.fullmatch(r"(line \d+: )?" + reason.replace("(", "\\(").replace(")", "\\)"), fault(data))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 1.0])
+def test_truncated_gzip_is_told_with_the_line_that_could_not_be_read(fault, share):
+    data, _ = random_csv(600)
+    packed = gzip.compress(data)[:-1]
+    cut = packed[: int(len(packed) * share)]
+    whole_lines = zlib.decompressobj(wbits=31).decompress(cut).count(b"\n")
+    assert fault(cut) == f"line {whole_lines + 1}: is a truncated gzip file"
 
 
 def test_truncated_gzip_is_refused_though_all_that_is_left_can_be_read(put):

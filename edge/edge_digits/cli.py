@@ -16,6 +16,7 @@ import typer
 
 import edge_digits
 from edge_digits.errors import EdgeDigitsError, MissingExtraError, OutputError, UsageError
+from edge_digits.limits import MAX_PIXELS, MIN_CONFIDENCE
 from edge_digits.outputs import open_output
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def _note(text: str) -> None:
     """One line on stderr; where it cannot be had, the work goes on without."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            sys.stderr.write("edge-digits: " + text.replace("\n", "\\n") + "\n")
+            start = "\r\x1b[K" if sys.stderr.isatty() else ""  # over a line of progress
+            sys.stderr.write(start + "edge-digits: " + text.replace("\n", "\\n") + "\n")
             sys.stderr.flush()
 
 
@@ -156,8 +158,10 @@ def classify(
     format: Annotated[RecordFormat, typer.Option(help="How to print.")] = RecordFormat.text,
     output: Output = "-",
     top: Annotated[int, typer.Option(min=0, max=10, help="Also list the TOP likeliest answers of each digit.")] = 0,
-    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="Reject a digit less sure than this.")] = 0.5,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse a picture of more, undecoded.")] = 100_000_000,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Reject a digit less sure than this.")
+    ] = MIN_CONFIDENCE,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse a picture of more, undecoded.")] = MAX_PIXELS,
     force: Force = False,
 ) -> int:
     """Read the digits in pictures.
@@ -174,7 +178,7 @@ def classify(
     reader = Reader(model, min_confidence=min_confidence, max_pixels=max_pixels)
     pictures = find_pictures(paths)
     failed = 0
-    with ProgressLine("pictures") as progress, open_output(output, force=force) as out:
+    with ProgressLine("pictures", output) as progress, open_output(output, force=force) as out:
         writer = RecordWriter(out, format.value)
         for done, picture in enumerate(pictures, start=1):
             record = reader.record(picture, top)
@@ -185,7 +189,7 @@ def classify(
             progress.update(done)
         writer.close()
     if pictures.skipped:
-        _note(f"{pictures.skipped:,} files passed over: they are no pictures")
+        _note(f"{pictures.skipped:,} passed over, being no pictures")
     return 1 if failed else 0
 
 
@@ -209,7 +213,7 @@ def submit(
 
     check_output(output, force=force)
     classify = load_ensemble(model)
-    with ProgressLine("bytes") as progress, open_output(output, force=force) as out:
+    with ProgressLine("bytes", output) as progress, open_output(output, force=force) as out:
         rows = submit(tables, classify, out, probabilities=probabilities, progress=progress.update)
     _note(f"{rows:,} rows written to {'stdout' if output == '-' else output}")
 

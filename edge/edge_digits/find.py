@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_digits.ink import INK_LEVEL, find_ink, noise, shrink
 from edge_digits.opencv import cv2
-from edge_digits.pieces import BLOB, Labels, Piece, Slopes, connect, is_writing, set_apart, typical_stroke
+from edge_digits.pieces import MAX_PIECES, Labels, Piece, Slopes, connect, is_writing, set_apart, typical_stroke
 from edge_digits.reading import Box, Rejected
 
 WORKING_SIDE = 1600
@@ -19,10 +19,14 @@ GROUND_WINDOWS = (1 / 3, 1 / 10)
 finds no writing, but a sheet of paper, or the desk it lies on."""
 MIN_HEIGHT = 7
 """Pixels: what is smaller cannot be read."""
+FAINTER = 0.9
+"""The writing is looked for again where its usual strength is less than this share of the ink's."""
 OUTSIZE = 4
 """Among five and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
 CROSSING = 0.4
-"""Two boxes that share this much of the smaller one, across and along, are one digit."""
+"""Two boxes that share this much of the smaller one, across and along, are one digit …"""
+HALVES = 2.5
+"""… if the one is no more than so many times longer than the other."""
 MIN_PIECE = 6
 """A piece is at least one in so many parts of the digit's height: smaller, it adds nothing, or the digit is none."""
 PIECE_GAP = 0.25
@@ -66,10 +70,10 @@ def find(image: NDArray[np.uint8]) -> Found:
     stroke = typical_stroke(labels, pieces)
     slopes = Slopes.of(ink, noise(gray))
     pieces, rejected = set_apart(labels, pieces, stroke, slopes)
-    if any(reason == BLOB for _, reason in rejected) and pieces:
-        # Blobs are often blacker than pen strokes: what is ink is measured again on the strokes alone.
-        strokes = np.isin(labels, [label for piece in pieces for label in piece.labels])
-        level = min(level, float(np.percentile(ink[strokes], 75)))
+    usual = slopes.usual_strength(labels, pieces)
+    if usual is not None and usual < FAINTER * level:
+        # Blobs, hands and shadows are often blacker than pen strokes: what is ink is measured again on the strokes.
+        level = usual
         labels, pieces = connect(ink, level)
         pieces, rejected = set_apart(labels, pieces, stroke, slopes)
     digits, others = _sort_out(_join_pieces(pieces, stroke))
@@ -79,6 +83,9 @@ def find(image: NDArray[np.uint8]) -> Found:
         for line, row in enumerate(_lines(digits))
         for piece in row
     ]
+    if len(pieces) + len(rejected) >= MAX_PIECES:
+        everything = Piece([], 0, 0, gray.shape[1], gray.shape[0], 0)
+        rejected.append((everything, f"the smaller ones of over {MAX_PIECES:,} pieces of ink"))
     worth_telling = [(piece, reason) for piece, reason in rejected if max(piece.w, piece.h) >= MIN_HEIGHT]
     return Found(
         tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in worth_telling)
@@ -111,6 +118,7 @@ def _belongs(piece: Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[
     along = np.minimum(piece.bottom, y + h) - np.maximum(piece.y, y)
     # Strokes of one digit that just fail to touch: the halves of a 4.
     crossing = (across > CROSSING * np.minimum(piece.w, w)) & (along > CROSSING * np.minimum(piece.h, h))
+    crossing &= np.maximum(w, h) <= HALVES * max(piece.w, piece.h)
     fitting = (along >= -PIECE_GAP * h) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
     stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.

@@ -26,10 +26,9 @@ from edge_digits.image_headers import (
     describe_other,
     picture_format,
 )
+from edge_digits.limits import MAX_PIXELS
 from edge_digits.opencv import cv2
 
-MAX_PIXELS = 100_000_000
-"""Width × height that a picture may have: 300 MB of color, twice what phones take."""
 MAX_BYTES = 512 * 1024 * 1024
 """Size that a picture's file may have, in bytes."""
 
@@ -278,7 +277,8 @@ def _floats_to_8_bits(pixels: np.ndarray) -> np.ndarray:
     """Floats, and whole numbers of 32 bits. NaN becomes 255, which is what lies under a picture."""
     small = pixels.dtype.kind == "f" and pixels.dtype.itemsize <= 4
     values: npt.NDArray[np.float32 | np.float64] = pixels.astype(np.float32 if small else np.float64)
-    values /= 2  # so that high - low stays finite
+    with np.errstate(all="ignore"):
+        values /= 2  # so that high - low stays finite
     finite = np.isfinite(values)
     low = float(values.min(where=finite, initial=np.inf)) * 2
     high = float(values.max(where=finite, initial=-np.inf)) * 2

@@ -100,11 +100,12 @@ def noise(gray: NDArray[np.uint8]) -> float:
     worst = 0.0
     if max(gray.shape) < SIDE:  # so small a picture is all strokes, with no plain ground to measure on
         return worst
-    while True:
+    for _ in range(3):  # coarser still, and close writing would be the texture
         worst = max(worst, 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3))))))
         if min(gray.shape) < 2 * MIN_SCENE:
-            return worst
+            break
         gray = shrink(gray, max(gray.shape) // 2)
+    return worst
 
 
 def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:

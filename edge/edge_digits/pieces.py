@@ -33,6 +33,8 @@ GRAIN_WIDTH = 1 / 60
 """Share of the picture's longer side over which noise is smoothed away."""
 MIN_SMOOTH_EDGE = 0.3
 """Share of a stroke's strength that it still rises by then: clumps of noise lose more, and so do hairlines …"""
+SPECK = 0.1
+"""Share of the tallest piece's height up to which a piece is a speck."""
 NOISE_REACH = 20
 """… but hairlines stand out from the noise: by more than this many of its standard deviations."""
 MAX_HOLES = 4
@@ -218,6 +220,12 @@ class Slopes:
     def is_weak(self, labels: Labels, piece: Piece) -> bool:
         """Whether the piece is within reach of the noise."""
         return self._strength(labels, piece) < NOISE_REACH * self.noise
+
+    def usual_strength(self, labels: Labels, pieces: list[Piece]) -> float | None:
+        """The median strength of the pieces that are no specks; None where there are too few to tell."""
+        tallest = max((piece.h for piece in pieces), default=0)
+        strengths = [self._strength(labels, piece) for piece in pieces if piece.h > SPECK * tallest]
+        return float(np.median(strengths)) if len(strengths) > 2 else None
 
     def _strength(self, labels: Labels, piece: Piece) -> float:
         window = np.s_[piece.y : piece.bottom, piece.x : piece.right]

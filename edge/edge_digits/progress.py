@@ -11,12 +11,14 @@ _QUIET_SECONDS = 1.0  # what is done sooner needs no line
 
 
 class ProgressLine:
-    """A line that is redrawn in a terminal, and stays away where stderr is none."""
+    """A line that is redrawn in a terminal, and stays away where stderr is none, or `output` goes to the same one."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, output: str | None = None) -> None:
         self._unit = unit
         self._started = self._drawn = time.monotonic()
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        if output == "-" and sys.stdout is not None and sys.stdout.isatty():
+            self._terminal = False
         self._shown = False
 
     def update(self, done: int, total: int | None = None) -> None:

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from edge_digits.classifier import Classifier
 from edge_digits.errors import ImageError
 from edge_digits.find import Region, find
-from edge_digits.images import MAX_PIXELS, PictureSource, load_image
+from edge_digits.images import PictureSource, load_image
 from edge_digits.ink import is_light_on_dark
+from edge_digits.limits import MAX_PIXELS, MIN_CONFIDENCE
 from edge_digits.opencv import cv2
+from edge_digits.pieces import MAX_STROKE
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
-from edge_digits.tiles import BOX, SIDE, frame
-
-MIN_CONFIDENCE = 0.5
-"""Below this the likeliest digit is no more likely than all others together."""
+from edge_digits.tiles import BOX, SIDE, frame, stroke_width
 
 
 class Reader:
@@ -97,5 +96,7 @@ def as_tile(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         return None
     moments = cv2.moments(tile)
     x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+    if stroke_width(tile) > MAX_STROKE * BOX:
+        return None
     centred = abs(x - SIDE / 2) < 1 and abs(y - SIDE / 2) < 1
     return tile if centred else None

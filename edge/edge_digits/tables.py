@@ -47,6 +47,19 @@ _BOM = codecs.BOM_UTF8
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OverflowError)
 
 
+class _Counter(Iterator[bytes]):
+    """Lines, and how many of them have been read."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self.count = 0
+
+    def __next__(self) -> bytes:
+        line = next(self._lines)
+        self.count += 1
+        return line
+
+
 class TableReader:
     """The rows of a table, read once from front to back in bounded memory.
 
@@ -84,12 +97,20 @@ class TableReader:
             lines = _lines(chunks)
             _check_header(self.path, next(lines, None), names)
             number = 2
-            while block := list(islice(lines, self.rows)):
+            numbered = _Counter(lines)
+            while block := self._block(numbered):
                 values = _parse(block, len(names))
                 yield _parse_slowly(self.path, block, number, names) if values is None else values
                 number += len(block)
             if number == 2:
                 raise TableError(self.path, "has a header but no rows")
+
+    def _block(self, lines: _Counter) -> list[bytes]:
+        """The next lines. What ends the file before its time is told with the line that could not be read."""
+        try:
+            return list(islice(lines, self.rows))
+        except TableError as error:
+            raise error if error.line is not None else TableError(self.path, error.reason, lines.count + 2) from error
 
     def _chunks(self) -> Generator[bytes, None, None]:
         """The text of the table, unpacked, in pieces of bounded size."""

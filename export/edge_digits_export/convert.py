@@ -59,11 +59,11 @@ def convert(network: keras.Model) -> onnx.ModelProto:
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     graph = model.graph
     _scale_by_dequantize(graph)
-    _prune(graph)
+    prune(graph)
     _fix_reshapes(model)
     _drop_transposes_before_dense(graph)
     _merge_dense(graph)
-    _prune(graph)
+    prune(graph)
     _rename(graph)
     clean = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     onnx.checker.check_model(clean, full_check=True)
@@ -208,7 +208,7 @@ def _merge_dense(graph: onnx.GraphProto) -> None:
             graph.node.remove(add)
 
 
-def _prune(graph: onnx.GraphProto) -> None:
+def prune(graph: onnx.GraphProto) -> None:
     """Removes nodes and constants that nothing uses any more."""
     while True:
         used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Callable
@@ -104,12 +105,16 @@ def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: Non
         parity = Parity.of(answers, found["fp32"], found["int8"], labels)
         parity.check(settings.limits)
         ratio = latency_ratio(classifiers["fp32"], classifiers["int8"], source.held_out.tiles[:1])
+    for precision, model in models.items():
+        _describe(model, source, precision, parity)
+    files = {precision: model.SerializeToString(deterministic=True) for precision, model in models.items()}
     proof = {
         "name": source.name,
         "version": edge_digits.__version__,
         "source": source.about,
         "parameters": int(network.count_params()),
         "calibration_tiles": min(CALIBRATION_TILES, len(source.training)),
+        "files": {precision: hashlib.sha256(data).hexdigest() for precision, data in files.items()},
         "parity": parity.as_dict(),
         "latency_ratio_fp32_to_int8": round(ratio, 2),
         "tools": _tools(),
@@ -118,10 +123,9 @@ def export(settings: ExportSettings, note: Callable[[str], None] = lambda _: Non
         settings.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{settings.output}: cannot be made: {error.strerror}") from error
-    for path, (precision, model) in zip(paths, models.items(), strict=False):
-        _describe(model, source, precision, parity)
+    for path, data in zip(paths, files.values(), strict=False):
         with open_output(str(path), force=settings.force, binary=True) as out:
-            out.write(model.SerializeToString(deterministic=True))
+            out.write(data)
     with open_output(str(paths[2]), force=settings.force) as out:
         out.write(json.dumps(proof, indent=2) + "\n")
     fp32, int8, proof_path = paths

@@ -16,8 +16,8 @@ def publish(proof_path: Path, folder: Path) -> Path:
     """Publishes the export that `proof_path` (NAME.proof.json) belongs to into `folder`, and returns its card.
 
     The network is saved, without its optimizer, to networks/NAME.keras beside `folder`. Raises InputError where a file
-    of the export is missing, GateError where int8 lost more than 0.05 points: within chance is not enough here. Both
-    before anything is written.
+    of the export is missing or another, GateError where int8 lost more than 0.05 points: within chance is not enough
+    here. Both before anything is written.
     """
     proof = _read_proof(proof_path)
     name, parity = proof["name"], proof["parity"]
@@ -32,6 +32,8 @@ def publish(proof_path: Path, folder: Path) -> Path:
             data = source.read_bytes()
         except OSError as error:
             raise InputError(str(source), f"cannot be read: {error.strerror}") from error
+        if hashlib.sha256(data).hexdigest() != proof["files"][precision]:
+            raise InputError(str(source), f"is not the file that {proof_path.name} is the proof of: export anew")
         models[source.name] = data
         found = parity[precision]
         files[precision] = {
@@ -71,8 +73,12 @@ def _read_proof(path: Path) -> dict[str, Any]:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(str(path), "is no export's proof") from error
-    if not isinstance(proof, dict) or not {"name", "parity", "source", "tools"} <= proof.keys():
-        raise InputError(str(path), "is no export's proof")
+    try:
+        proof["name"], proof["version"], proof["parameters"], proof["tools"], proof["latency_ratio_fp32_to_int8"]
+        proof["source"]["network"], proof["source"]["data"]["sha256"], proof["parity"]["int8_drop"]
+        proof["files"]["fp32"], proof["files"]["int8"], proof["parity"]["fp32"]["accuracy"], proof["parity"]["int8"]
+    except (KeyError, TypeError) as error:
+        raise InputError(str(path), f"is no export's proof: {error!r}") from error
     return proof
 
 

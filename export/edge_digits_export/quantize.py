@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 
-from edge_digits_export.convert import IR, OPSET, SCALE
+from edge_digits_export.convert import IR, OPSET, SCALE, prune
 
 QUANTIZED_OPS = ["Conv", "Relu", "MaxPool", "Reshape", "Gemm", "MatMul", "Add", "AveragePool", "GlobalAveragePool"]
 """Softmax is not among them: quantized, it has 249 distinct values, and rows that do not sum to 1."""
@@ -62,7 +62,8 @@ def quantize(model: onnx.ModelProto, tiles: NDArray[np.uint8]) -> onnx.ModelProt
     graph = quantized.graph
     _take_bytes(graph)
     _keep_logits_float(graph)
-    _drop_unused(graph)
+    prune(graph)
+    del graph.value_info[:]
     graph.name = "digits"
     clean = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     onnx.checker.check_model(clean, full_check=True)
@@ -119,16 +120,3 @@ def _keep_logits_float(graph: onnx.GraphProto) -> None:
         dequantize = made_by[softmax.input[0]]
         if dequantize.op_type == "DequantizeLinear" and dequantize.input[0] in made_by:
             softmax.input[0] = made_by[dequantize.input[0]].input[0]
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    while True:
-        used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-        dead = [node for node in graph.node if not used & set(node.output)]
-        if not dead:
-            break
-        for node in dead:
-            graph.node.remove(node)
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)
-    del graph.value_info[:]

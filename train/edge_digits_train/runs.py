@@ -73,8 +73,15 @@ class Run:
         self._write_json("run.json", settings)
 
     def settings(self) -> dict[str, Any]:
-        """What run.json says. Raises InputError where there is none."""
-        return self._read_json("run.json")
+        """What run.json says. Raises InputError where there is none, or it is damaged."""
+        settings = self._read_json("run.json")
+        try:
+            settings["recipe"], settings["passes"], settings["seed"], settings["backend"], settings["versions"]
+            settings["data"]["path"], settings["data"]["sha256"]
+            settings["settings"]["validation"], settings["settings"]["split_seed"]
+        except (KeyError, TypeError) as error:
+            raise InputError(str(self.folder / "run.json"), f"is damaged: {error!r}") from error
+        return settings
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Writes metrics.json."""

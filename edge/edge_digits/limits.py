@@ -1,0 +1,8 @@
+"""What is refused unless the caller says otherwise; apart, so that `--help` can tell it without loading anything."""
+
+from __future__ import annotations
+
+MAX_PIXELS = 100_000_000
+"""Width times height of a picture: a phone's has 12 to 50 million."""
+MIN_CONFIDENCE = 0.5
+"""Below this the likeliest digit is no more likely than all others together."""
