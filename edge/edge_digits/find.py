@@ -21,7 +21,11 @@ MIN_HEIGHT = 7
 """Pixels: what is smaller cannot be read."""
 FAINTER = 0.9
 """The writing is looked for again where its usual strength is less than this share of the ink's."""
-OUTSIZE = 4
+OWN_GAP = 0.5
+"""Share of the piece's own longer side that may lie between, too."""
+WIDEST = 1.5
+"""A digit is at most so many times wider than high, where joining is what makes it wider."""
+OUTSIZE = 2
 """Among five and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
 CROSSING = 0.4
 """Two boxes that share this much of the smaller one, across and along, are one digit …"""
@@ -119,17 +123,21 @@ def _belongs(piece: Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[
     # Strokes of one digit that just fail to touch: the halves of a 4.
     crossing = (across > CROSSING * np.minimum(piece.w, w)) & (along > CROSSING * np.minimum(piece.h, h))
     crossing &= np.maximum(w, h) <= HALVES * max(piece.w, piece.h)
-    fitting = (along >= -PIECE_GAP * h) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
+    gap = np.minimum(PIECE_GAP * h, OWN_GAP * max(piece.w, piece.h))
+    fitting = (along >= -gap) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
     stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
     beside = (piece.h < 0.6 * h) & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
-    return np.asarray(crossing | (fitting & (stacked | beside)))
+    wide = np.maximum(piece.right, x + w) - np.minimum(piece.x, x)
+    high = np.maximum(piece.bottom, y + h) - np.minimum(piece.y, y)
+    return np.asarray((crossing | (fitting & (stacked | beside))) & ((wide <= WIDEST * high) | (wide == w)))
 
 
 def _sort_out(pieces: list[Piece]) -> tuple[list[Piece], list[tuple[Piece, str]]]:
     """(digits, what is none with the reason)."""
     digits, rejected = [], []
-    usual = float(np.median([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0]))
+    # Three quarters of the way up: specks may outnumber the digits.
+    usual = float(np.percentile([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0], 75))
     most = OUTSIZE * usual if len(pieces) >= 5 else float("inf")
     tallest = max((piece.h for piece in pieces if piece.h <= most), default=0)
     for piece in pieces:

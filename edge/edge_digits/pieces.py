@@ -34,7 +34,7 @@ GRAIN_WIDTH = 1 / 60
 MIN_SMOOTH_EDGE = 0.3
 """Share of a stroke's strength that it still rises by then: clumps of noise lose more, and so do hairlines …"""
 SPECK = 0.1
-"""Share of the tallest piece's height up to which a piece is a speck."""
+"""Share of the tallest piece's height, or of the largest one's area, up to which a piece is a speck."""
 NOISE_REACH = 20
 """… but hairlines stand out from the noise: by more than this many of its standard deviations."""
 MAX_HOLES = 4
@@ -233,11 +233,11 @@ class Slopes:
 
 
 def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
-    """The stroke width of the largest piece that is no blob, in pixels."""
-    if not pieces:
-        return 1.0
-    by_size = sorted(pieces, key=lambda p: -p.area)
-    return _stroke(labels, next((piece for piece in by_size if not _is_blob(labels, piece)), by_size[0]))
+    """The median stroke width of the pieces that are no specks, rules or blobs, in pixels."""
+    strokes = [p for p in pieces if p.w <= RULE_ASPECT * p.h and not _is_blob(labels, p)]
+    largest = max((piece.area for piece in strokes), default=0)
+    widths = [_stroke(labels, piece) for piece in strokes if piece.area >= SPECK * largest]
+    return float(np.median(widths)) if widths else 1.0
 
 
 def _stroke(labels: Labels, piece: Piece) -> float:
