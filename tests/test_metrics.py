@@ -153,3 +153,28 @@ def test_damaged_table_is_not_evaluated(tmp_path):
     (tmp_path / "train.csv").write_text("label,pixel0\n1,2\n")
     with pytest.raises(TableError, match="line 1: 2 columns"):
         evaluate(TableReader(str(tmp_path / "train.csv")), lambda tiles: np.zeros((len(tiles), 10), np.float32))
+
+
+def test_notes_stand_between_the_figures_and_the_table():
+    evaluation = Evaluation.from_probabilities(*answers(50))
+    lines, plain = evaluation.text(["seen  1 of 2", "unseen  1"]).splitlines(), evaluation.text().splitlines()
+    assert lines == [*plain[:2], "seen  1 of 2", "unseen  1", *plain[2:]]
+    assert plain[0] == f"accuracy  {evaluation.share()}"
+
+
+def test_an_evaluation_can_be_watched_row_by_row(tmp_path):
+    probabilities, labels = answers(20)
+    path = tmp_path / "train.csv"
+    header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+    path.write_text(f"{header}\n" + "".join(f"{label},{i}" + ",0" * 783 + "\n" for i, label in enumerate(labels)))
+    seen = []
+    evaluate(
+        TableReader(str(path), rows=8),
+        lambda tiles: probabilities[tiles[:, 0, 0]],
+        watch=lambda tiles, labels, said: seen.append((tiles[:, 0, 0], labels, said)),
+    )
+    rows, truths, said = (np.concatenate(part) for part in zip(*seen, strict=True))
+    assert len(seen) == 3
+    assert rows.tolist() == list(range(20))
+    np.testing.assert_array_equal(truths, labels)
+    np.testing.assert_array_equal(said, probabilities)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_digits.tables import TableReader, prefetch
+from edge_digits.tables import Labels, Probabilities, TableReader, Tiles, prefetch
 
 # Probabilities are float32: below its resolution a 0 and a 1e-7 say the same, and log(0) would drown all other rows.
 _LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
@@ -112,13 +112,16 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
         }
 
-    def text(self) -> str:
-        """As a table for people, without a newline at its end."""
+    def share(self) -> str:
+        """The accuracy with its count and interval, for people."""
         low, high = self.interval
         count = f"{self.correct:,} of {self.n:,}"
-        accuracy = f"{_percent(self.accuracy)} ({count}; 95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+        return f"{_percent(self.accuracy)} ({count}; 95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+
+    def text(self, notes: Sequence[str] = ()) -> str:
+        """As a table for people, without a newline at its end; `notes` are lines that belong to the figures."""
         loss = f"{self.loss:.4f}" if self.n else "–"
-        return "\n".join([f"accuracy  {accuracy}", f"loss      {loss}", "", *self._table()])
+        return "\n".join([f"accuracy  {self.share()}", f"loss      {loss}", *notes, "", *self._table()])
 
     def _table(self) -> list[str]:
         """The confusion matrix, a row for each truth, with the accuracy of that digit at its end."""
@@ -142,17 +145,22 @@ def _or_none(value: float) -> float | None:
 
 def evaluate(
     table: TableReader,
-    classify: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    classify: Callable[[Tiles], Probabilities],
     progress: Callable[[int, int | None], None] | None = None,
+    watch: Callable[[Tiles, Labels, Probabilities], None] | None = None,
 ) -> Evaluation:
     """Compares what `classify`, tiles (n, 28, 28) → probabilities (n, 10), says of a labelled table with its labels.
 
-    `progress` is told the bytes that are read and their total, None where it is not known. Raises TableError.
+    `progress` is told the bytes that are read and their total, None where it is not known; `watch` each chunk of rows
+    with its probabilities. Raises TableError.
     """
     found = Evaluation()
     with closing(prefetch(table.labelled_tiles())) as chunks:
         for tiles, labels in chunks:
-            found += Evaluation.from_probabilities(classify(tiles), labels)
+            probabilities = classify(tiles)
+            found += Evaluation.from_probabilities(probabilities, labels)
+            if watch is not None:
+                watch(tiles, labels, probabilities)
             if progress is not None:
                 progress(table.position, table.size)
     return found
