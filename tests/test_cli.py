@@ -26,7 +26,10 @@ from edge_digits import Classifier, Reader
 from edge_digits.cli import app
 
 EDGE_DIGITS = [sys.executable, "-m", "edge_digits"]
-COMMANDS = ["classify", "submit", "evaluate", "webcam", "train", "export", "models list", "models publish"]
+COMMANDS = [
+    "classify", "submit", "evaluate", "show", "webcam", "train", "compare", "recipes", "export",
+    "models list", "models show", "models verify", "models diff", "models publish",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 
-from edge_digits_train.augment import Augmentation
-from edge_digits_train.recipes import Plateau, Recipe
 from edge_digits_train.runs import PassResult
+
+ADAM = "keras.optimizers.Adam(0.01)"
+ADADELTA = "keras.optimizers.Adadelta(1.0)"
+AVERAGED = """keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(0.01, steps), weight_decay=1e-2, use_ema=True, ema_momentum=0.9
+    )"""
+"""A schedule, weight decay and a running mean of the weights, as recipe `base` has."""
+LAYERS = """
+        layers.Conv2D(8, 5, strides=2, use_bias=False),
+        layers.BatchNormalization(momentum=0.8),
+        layers.ReLU(),
+        layers.MaxPooling2D(2),
+        layers.Flatten(),
+        layers.Dropout(0.2),
+        layers.Dense(10, activation="softmax"),
+"""
+"""One small convolution, batch-normalised, and a dropout: 2,050 parameters or so."""
+
+_RECIPE = """
+import keras
+from keras import layers
+from edge_digits_train.augment import Augmentation
+from edge_digits_train.data import Split
+from edge_digits_train.recipe import EarlyStopping, Plateau, Recipe
+
+{before}
+def network():
+    return [{layers}]
+
+def optimizer(steps):
+    return {optimizer}
+
+RECIPE = Recipe(
+    name="tiny", summary="for tests", network=network, optimizer=optimizer, batch={batch}, passes=3,
+    augmentation=Augmentation({augmentation}), {more}
+)
+"""
+
+
+def write_recipe(
+    folder: Path,
+    optimizer: str = ADAM,
+    more: str = "",
+    layers: str = LAYERS,
+    batch: int = 50,
+    augmentation: str = "rotation=5, shift=0.03, elastic=0.3, stroke=0.1, flags=0.2",
+    before: str = "",
+) -> str:
+    """The path of a recipe file, tiny.py in `folder`; its parts are Python, as they stand in the file."""
+    path = folder / "tiny.py"
+    path.write_text(
+        _RECIPE.format(
+            optimizer=optimizer, more=more, layers=layers, batch=batch, augmentation=augmentation, before=before
+        )
+    )
+    return str(path)
 
 
 def table(tiles: NDArray[np.uint8], labels: NDArray[np.integer]) -> bytes:
@@ -28,64 +79,27 @@ def write_table(path: Path, tiles: NDArray[np.uint8], labels: NDArray[np.integer
     return path
 
 
-def network() -> keras.Model:
-    """One small convolution, batch-normalised, and a dropout: 2,050 parameters or so."""
-    tiles = keras.Input((28, 28), name="tiles", dtype="uint8")
-    x = layers.Reshape((28, 28, 1))(layers.Rescaling(1 / 255)(tiles))
-    x = layers.Conv2D(8, 5, strides=2, use_bias=False)(x)
-    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
-    x = layers.MaxPooling2D(2)(x)
-    x = layers.Dropout(0.2)(layers.Flatten()(x))
-    return keras.Model(tiles, layers.Dense(10, activation="softmax")(x), name="tiny")
-
-
-def adam(_: int) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(0.01)
-
-
-def adadelta(_: int) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adadelta(1.0)
-
-
-def averaged(steps: int) -> keras.optimizers.Optimizer:
-    """A schedule, weight decay and a running mean of the weights, as recipe `base` has."""
-    rate = keras.optimizers.schedules.CosineDecay(0.01, steps)
-    return keras.optimizers.AdamW(rate, weight_decay=1e-2, use_ema=True, ema_momentum=0.9)
-
-
-def tiny(
-    optimizer: Callable[[int], keras.optimizers.Optimizer] = adam,
-    plateau: Plateau | None = None,
-    network: Callable[[], keras.Model] = network,
-) -> Recipe:
-    return Recipe(
-        name="tiny",
-        summary="for tests",
-        network=network,
-        optimizer=optimizer,
-        batch=50,
-        passes=3,
-        augmentation=Augmentation(rotation=5, shift=0.03, elastic=0.3, stroke=0.1, flags=0.2),
-        plateau=plateau,
-    )
-
-
 class Told:
     """A progress that keeps what it is told, and interrupts the training in the middle of a pass."""
 
     def __init__(self, stop_in_pass: int | None = None) -> None:
-        self.started: tuple[int, int, int] | None = None
+        self.started: list[tuple[str, int, int, int, int]] = []
         self.losses: list[float] = []
+        self.accuracies: list[float] = []
         self.results: list[PassResult] = []
         self._stop_in_pass = stop_in_pass
 
-    def start(self, passes: int, steps: int, done: int) -> None:
-        self.started = (passes, steps, done)
+    def read(self, done: int, total: int | None) -> None:
+        self.read_last = (done, total)
 
-    def step(self, loss: float) -> None:
+    def start(self, run: Path, passes: int, steps: int, batch: int, done: int) -> None:
+        self.started.append((run.name, passes, steps, batch, done))
+
+    def step(self, loss: float, accuracy: float) -> None:
         self.losses.append(loss)
-        if self.started and self._stop_in_pass is not None:
-            _, steps, done = self.started
+        self.accuracies.append(accuracy)
+        if self._stop_in_pass is not None:
+            _, _, steps, _, done = self.started[-1]
             if len(self.losses) > (self._stop_in_pass - done - 1) * steps + steps // 2:
                 raise KeyboardInterrupt
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 import typer
 
 import edge_digits
-from edge_digits.errors import EdgeDigitsError, MissingExtraError, OutputError, UsageError
+from edge_digits.errors import (
+    EdgeDigitsError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    OutputExistsError,
+    UsageError,
+)
 from edge_digits.limits import MAX_PIXELS, MIN_CONFIDENCE
 from edge_digits.outputs import open_output
 
@@ -31,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich would double the time that --help takes
 )
-models_app = typer.Typer(help="Lists and publishes models.", no_args_is_help=True)
+models_app = typer.Typer(help="Lists, shows, checks, compares and publishes models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
 
@@ -224,28 +232,94 @@ def evaluate(
     table: Annotated[str, typer.Argument(metavar="LABELLED_CSV", help="With labels, as train.csv; - is stdin.")],
     model: Models = ["digits"],  # noqa: B006 – typer copies it
     at_least: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Exit with 5 when the accuracy is lower.")
+        float | None,
+        typer.Option(min=0, max=1, help="Exit with 5 when the accuracy is lower: with --trained-on, on unseen rows."),
+    ] = None,
+    trained_on: Annotated[
+        list[str] | None,
+        typer.Option(help="A table that the model has seen: also measure the rows whose image does not stand in it."),
     ] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
 ) -> None:
-    """Measure a model on labelled rows.
+    """Measure a model on labelled rows. Where they are those that it was trained on, the figure says so.
 
-    Example: edge-digits evaluate train.csv --at-least 0.99
+    Example: edge-digits evaluate labelled.csv --trained-on train.csv --at-least 0.99
     """
     import json
 
-    from edge_digits.classifier import load_ensemble
-    from edge_digits.errors import GateError
+    from edge_digits.classifier import Classifier, load_ensemble
     from edge_digits.metrics import evaluate
+    from edge_digits.overlap import Overlap, TrainingTables
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import TableReader
 
+    if [table, *(trained_on or [])].count("-") > 1:
+        raise UsageError("- is named more than once: stdin can be read for one table only")
     classify = load_ensemble(model)
+    said = {loaded.name: loaded.metadata.get("edge_digits.trained_on", "") for loaded in map(Classifier, model)}
+    reader = TableReader(table)
     with ProgressLine("bytes") as progress:
-        found = evaluate(TableReader(table), classify, progress.update)
-    _print(json.dumps(found.as_dict()) if format is ReportFormat.json else found.text())
-    if at_least is not None and found.accuracy < at_least:
-        raise GateError(f"the accuracy is {found.accuracy:.5f}, less than {at_least:g}")
+        overlap = Overlap(said, TrainingTables(trained_on, progress.update) if trained_on else None)
+        found = evaluate(reader, classify, progress.update, overlap.add)
+    if format is ReportFormat.json:
+        _print(json.dumps(found.as_dict() | overlap.as_dict()))
+    else:
+        _print(found.text(overlap.lines()))
+    for name in overlap.elsewhere:
+        _note(f"{name} was trained on other rows than those of --trained-on: what it knows of them counts as unseen")
+    if at_least is not None:
+        overlap.gate(found, at_least)
+
+
+@app.command()
+@_command
+def show(
+    table: Annotated[str, typer.Argument(metavar="TABLE_CSV", help=".csv, .csv.gz or .csv.zip; - is stdin.")],
+    rows: Annotated[str | None, typer.Option(metavar="A:B", help="Rows A to B - 1, from 0; or :B, A:, A.")] = None,
+    random: Annotated[int | None, typer.Option(min=1, help="Draw so many rows instead, none twice.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same rows.")] = 0,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Also show its answers; without labels there are those of digits. Several are averaged."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="Write a PNG instead of printing; - is stdout.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Draw rows of a table as a grid, with their labels or a model's answers.
+
+    Example: edge-digits show train.csv --random 18 --seed 1 -o grid.png
+    """
+    import shutil
+
+    from edge_digits.any_table import AnyTableReader
+    from edge_digits.half_blocks import Colours, draw_lines
+    from edge_digits.outputs import check_output
+    from edge_digits.progress import ProgressLine
+    from edge_digits.show import choose, label_rows
+
+    chosen = choose(rows, random, seed)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    if output is not None:
+        from edge_digits.sheet import check_png, draw_sheet, encode_png
+
+        check_png(output, terminal=terminal)
+        check_output(output, force=force)
+    with ProgressLine("bytes", output or "-") as progress:
+        found = chosen.read(AnyTableReader(table), progress.update)
+    models = model or (["digits"] if found.labels is None else [])
+    classify = None
+    if models:
+        from edge_digits.classifier import load_ensemble
+
+        classify = load_ensemble(models)
+    shown = label_rows(found, classify)
+    if output is None:
+        _print(*draw_lines(shown, shutil.get_terminal_size().columns, Colours.of(os.environ, terminal)))
+    else:
+        with open_output(output, force=force, binary=True) as out:
+            out.write(encode_png(draw_sheet(shown)))
 
 
 @app.command()
@@ -285,59 +359,165 @@ def webcam(
 @app.command()
 @_command
 def train(
-    recipe: Annotated[str | None, typer.Option(help="cnn-augmented or base.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Kaggle's train.csv (.csv, .csv.gz, .csv.zip).")] = None,
+    recipe: Annotated[str | None, typer.Option(help="One of `edge-digits recipes`, or a .py file of your own.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="train.csv (.gz, .zip), .npz, a folder of idx files or pictures, mnist, mnist-5k."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The run's folder, a new one.")] = None,
     passes: Annotated[int | None, typer.Option(min=1, help="Times that each row is seen.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same network.")] = 0,
-    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run, instead of all of these.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same network.  [default: 0]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Train so many, and give mean and spread.")] = 1,
+    validation: Annotated[float | None, typer.Option(help="Share of the rows to hold out.")] = None,
+    split_seed: Annotated[int | None, typer.Option(min=0, help="Which rows are held out.")] = None,
+    sample: Annotated[float | None, typer.Option(help="Use this share of the rows alone.")] = None,
+    sample_seed: Annotated[int | None, typer.Option(min=0, help="Which rows are used.")] = None,
+    deskew: Annotated[bool, typer.Option("--deskew", help="Let the network set slanted digits upright.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="One pass over 2,000 rows, to see that it works.")] = False,
+    refit: Annotated[bool, typer.Option("--refit", help="Then train on all rows, as long as was best.")] = False,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run, instead of a new one.")] = None,
 ) -> None:
     """Train a network by a recipe.
 
     Example: edge-digits train --recipe base --data train.csv
     """
+    asked = (recipe, data, output, passes, seed, validation, split_seed, sample, sample_seed)
+    if resume is not None and (any(value is not None for value in asked) or deskew or fast or seeds > 1):
+        raise UsageError("--resume goes on as the run began: leave all other options away but --refit")
     if resume is None and (recipe is None or data is None):
         raise UsageError("name a --recipe and --data, or a run to --resume")
-    if resume is not None and (recipe is not None or data is not None or output is not None or passes is not None):
-        raise UsageError("--resume goes on as the run began: leave --recipe, --data, -o and --passes away")
+    if output is not None and output.exists():
+        raise OutputExistsError(f"{output}: is there already; name another with -o")
+    _note("loading Keras")
     with _loading("training"):
-        from edge_digits_train import fit
+        from edge_digits_train import training
         from edge_digits_train.progress import TrainingProgress
 
-    with TrainingProgress() as progress:
-        if resume is not None:
-            run = fit.resume(resume, progress)
-        else:
-            assert recipe is not None
-            assert data is not None
-            run = fit.train(fit.Settings(recipe, data, passes, seed), output or fit.default_folder(recipe), progress)
-    found = run.metrics()
-    accuracy = found["validation"]["accuracy"]
-    rows = found["validation"]["n"]
-    _print(f"{run.folder}: {100 * accuracy:.2f} % on {rows:,} held-out rows, after pass {found['pass']}")
+    folder = resume
+    try:
+        with TrainingProgress() as progress:
+            if resume is not None:
+                runs = training.resume(resume, progress, refit)
+            else:
+                assert recipe is not None
+                assert data is not None
+                settings = training.Settings(
+                    recipe, data, passes, seed or 0, validation, split_seed, sample, sample_seed, deskew, fast, refit
+                )
+                folder = output or training.default_folder(recipe)
+                train_one = training.train_seeds(settings, folder, seeds, progress) if seeds > 1 else None
+                runs = train_one or [training.train(settings, folder, progress)]
+    except (KeyboardInterrupt, SystemExit, OutputError):
+        if folder is not None and folder.exists():
+            _note(f"interrupted; go on with: edge-digits train --resume {shlex.quote(str(folder))}")
+        raise
+    for run in runs:
+        _print(run.describe())
+    if len(runs) > 1:
+        _print(training.describe_seeds(runs))
+
+
+@app.command()
+@_command
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of `train`, several seeds included.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The picture to draw, a PNG.")] = Path("compare.png"),
+    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
+    force: Force = False,
+) -> None:
+    """Set runs side by side: accuracy with its interval, size, work and time; as a table and as a picture.
+
+    Example: edge-digits compare runs/base runs/cnn-16 -o compare.png
+    """
+    import json
+
+    from edge_digits.outputs import check_output
+
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"{output}: runs are drawn as PNG, to a file that ends in .png")
+    check_output(str(output), force=force)
+    with _loading("comparing"):
+        from edge_digits_train import compare_plot
+        from edge_digits_train.compare import compare
+
+    comparison = compare(runs)
+    _print(json.dumps(comparison.as_dict()) if format is ReportFormat.json else comparison.text())
+    with open_output(str(output), force=force, binary=True) as out:
+        out.write(compare_plot.draw_comparison(comparison))
+    _note(f"drawn to {output}")
+
+
+@app.command()
+@_command
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe's file.")] = None,
+    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
+) -> None:
+    """List the recipes, or print one.
+
+    Example: edge-digits recipes cnn-5x5
+    """
+    import json
+
+    with _loading("recipes"):
+        from edge_digits_train.catalogue import list_recipes
+        from edge_digits_train.recipe import find_recipe
+
+    if name is not None:
+        _print(find_recipe(name).read_text(encoding="utf-8").rstrip())
+        return
+    found = list_recipes()
+    _print(json.dumps(found.as_list()) if format is ReportFormat.json else found.text())
 
 
 @app.command()
 @_command
 def export(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_KERAS", help="A run's folder, or a .keras file.")],
-    data: Annotated[Path | None, typer.Option(help="Labelled rows; those of the run where it is one.")] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled rows; those of the run where it is one.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write to.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The model's name, if not the recipe's or the file's.")] = None,
+    calibration: Annotated[int | None, typer.Option(min=10, help="Tiles that int8 is calibrated on: 1,000.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="minmax|entropy|percentile", help="How int8 is calibrated: minmax.")
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try many ways to make int8; keep the fastest that passes the gates.")
+    ] = False,
+    choice: Annotated[
+        Path | None, typer.Option(metavar="NAME.proof.json", help="Make int8 as that export did.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Divide the logits by this, instead of a number fitted on held-out rows.")
+    ] = None,
+    max_difference: Annotated[
+        float, typer.Option(min=0, help="Gate: fp32 from Keras, in a probability.")
+    ] = 1e-5,
+    max_drop: Annotated[
+        float, typer.Option(min=0, max=1, help="Gate: accuracy that int8 loses, past what chance explains.")
+    ] = 0.0005,
+    min_agreement: Annotated[
+        float, typer.Option(min=0, max=1, help="Gate: clear rows on which int8 says what fp32 says.")
+    ] = 0.999,
+    min_accuracy: Annotated[float, typer.Option(min=0, max=1, help="Gate: rows that Keras is right on.")] = 0.5,
     force: Force = False,
 ) -> None:
-    """Convert a network to ONNX, quantize it, and compare all three on held-out rows.
+    """Convert a network to ONNX, quantize it, compare all three on held-out rows, and write what passes the gates.
 
     Example: edge-digits export runs/base -o exported --name mine
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx converts no other
     with _loading("export"):
-        from edge_digits_export import ExportSettings
+        from edge_digits_export import ExportSettings, Limits
         from edge_digits_export import export as run_export
+        from edge_digits_export.choice import choose
 
-    exported = run_export(ExportSettings(source, output, data, name, force), _note)
+    chosen = choose(choice, calibration, method, search)
+    limits = Limits(max_difference, max_drop, min_agreement, min_accuracy)
+    settings = ExportSettings(source, output, data, name, force, limits, chosen, search, temperature)
+    exported = run_export(settings, _note)
     files = (f"{path}  {path.stat().st_size:,} bytes" for path in (exported.fp32, exported.int8))
-    _print(exported.parity.text(), *files)
+    _print(exported.text(), *files)
 
 
 @models_app.command("list")
@@ -357,6 +537,70 @@ def list_models() -> None:
             )
 
 
+@models_app.command("show")
+@_command
+def show_model(
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A bundled model, or an .onnx.")],
+    graph: Annotated[
+        bool, typer.Option("--graph", help="List operators, shapes, parameters, multiply-adds and bytes instead.")
+    ] = False,
+) -> None:
+    """Print a model's card, or its graph layer by layer.
+
+    Example: edge-digits models show digits-int8 --graph
+    """
+    from edge_digits.model_files import card, load_model_file
+
+    if not graph:
+        _print(card(model))
+        return
+    file = load_model_file(model)
+    with _loading("models show --graph"):
+        from edge_digits_export.graph_table import graph_table
+    _print(*graph_table(file))
+
+
+@models_app.command("verify")
+@_command
+def verify_models(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|PATH]...", help="Bundled models or .onnx files; without any, all bundled ones."),
+    ] = None,
+) -> int:
+    """Check hashes, the contract and the answers to stored tiles. Exit code 3 where one is not as published.
+
+    Example: edge-digits models verify
+    """
+    from edge_digits.model_check import verify
+    from edge_digits.model_files import bundled_files, is_path
+
+    code = 0
+    for model in models or bundled_files():
+        try:
+            for name in [model] if is_path(model) else bundled_files(model):
+                _print(verify(name).text())
+        except ModelError as error:  # the others are still checked
+            code = _report(error)
+    return code
+
+
+@models_app.command("diff")
+@_command
+def diff_models(
+    first: Annotated[str, typer.Argument(metavar="A", help="A bundled model, or an .onnx.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    data: Annotated[str | None, typer.Option(help="Also compare the answers to these labelled rows.")] = None,
+) -> None:
+    """Say what differs between two models: operators, weights, figures, answers.
+
+    Example: edge-digits models diff digits-fp32 digits-int8 --data train.csv
+    """
+    from edge_digits.model_diff import diff
+
+    _print(diff(first, second, data).text())
+
+
 @models_app.command("publish")
 @_command
 def publish_model(
@@ -365,7 +609,10 @@ def publish_model(
         "models/edge_digits_models"
     ),
 ) -> None:
-    """Put an export among the bundled models of a checkout: files, manifest, card, network."""
+    """Put an export among the bundled models of a checkout: files, manifest, card, network.
+
+    Example: edge-digits models publish exported/mine.proof.json
+    """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with _loading("publishing"):
         from edge_digits_export import publish

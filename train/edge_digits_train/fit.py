@@ -1,184 +1,185 @@
-"""One training from its recipe to a finished run folder."""
+"""The passes of one training, from wherever it stands to its end."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 import time
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 
-from edge_digits.errors import EdgeDigitsError, InputError, UsageError
+from edge_digits.errors import EdgeDigitsError, InputError
 from edge_digits.metrics import Evaluation
 from edge_digits_train.augment import augment
-from edge_digits_train.data import DataSet, load_data, split_data
-from edge_digits_train.recipes import Recipe, find_recipe
-from edge_digits_train.runs import PassResult, Run, describe
+from edge_digits_train.data import DataSet
+from edge_digits_train.networks import build_network
+from edge_digits_train.recipe import Recipe
+from edge_digits_train.runs import PassResult, Run
 
 
 class Progress(Protocol):
     """What a training tells while it runs."""
 
-    def start(self, passes: int, steps: int, done: int) -> None:
-        """Before the first pass: passes in all, steps in a pass, passes done already."""
+    def read(self, done: int, total: int | None) -> None:
+        """While pictures are read, with their number."""
 
-    def step(self, loss: float) -> None:
-        """After each step, with the mean loss of this pass so far."""
+    def start(self, run: Path, passes: int, steps: int, batch: int, done: int) -> None:
+        """Before the first pass: passes in all, steps in a pass, tiles in a step, passes done already."""
+
+    def step(self, loss: float, accuracy: float) -> None:
+        """After each step, with the means of this pass so far."""
 
     def end_pass(self, result: PassResult) -> None:
         """After each pass."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training is asked for."""
-
-    recipe: str
-    data: Path
-    passes: int | None = None
-    """None: as many as the recipe says."""
-    seed: int = 0
 
 
 class TrainingError(EdgeDigitsError):
     """A training that cannot go on."""
 
 
-def train(settings: Settings, folder: Path, progress: Progress) -> Run:
-    """Trains a recipe into a new folder. Raises UsageError and InputError before the folder is made."""
-    recipe = find_recipe(settings.recipe)
-    passes = recipe.passes if settings.passes is None else settings.passes
-    if passes < 1:
-        raise UsageError(f"--passes {passes}: there must be one at least")
-    if not 0 <= settings.seed < 2**32:
-        raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
-    data = load_data(settings.data)
-    training, validation = split_data(data, recipe.validation, recipe.split_seed)
-    run = Run.create(folder)
-    run.write_settings(
-        {
-            "recipe": recipe.name,
-            "passes": passes,
-            "seed": settings.seed,
-            "settings": describe(recipe),
-            "data": {
-                "path": str(settings.data.absolute()),
-                "name": data.name,
-                "rows": len(data),
-                "sha256": data.sha256,
-                "training_rows": len(training),
-                "validation_rows": len(validation),
-            },
-            "backend": keras.backend.backend(),
-            "versions": _versions(),
-        }
-    )
-    keras.utils.set_random_seed(settings.seed)
-    network = recipe.network()
-    # Compiled by XLA, convolutions on a CPU take four times as long.
-    network.compile(
-        recipe.optimizer(passes * _steps(recipe, training)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=keras.backend.backend() == "jax",
-    )
-    return _fit(network, recipe, passes, settings.seed, training, validation, run, progress)
+@dataclass(frozen=True)
+class Training:
+    """All that a training follows from."""
+
+    run: Run
+    recipe: Recipe
+    seed: int
+    passes: int
+    """As planned: schedules are laid out over them."""
+    last_pass: int
+    """The training ends after it, at the latest."""
+    deskew: bool
+    training: DataSet
+    validation: DataSet
+    """Empty where all rows are trained on."""
+    learning_rates: Sequence[float] = ()
+    """That of each pass, where the recipe would read it from the validation loss but there is none."""
+
+    @property
+    def steps(self) -> int:
+        """In a pass."""
+        return max(1, len(self.training) // self.recipe.batch)
+
+    def learning_rate(self, history: Sequence[PassResult]) -> float | None:
+        """Of the pass after `history`; None where the optimizer has a schedule of its own, or none."""
+        if self.learning_rates:
+            return self.learning_rates[len(history)]
+        if self.recipe.plateau is None:
+            return None
+        start = float(self.recipe.optimizer(self.passes * self.steps).learning_rate)
+        return self.recipe.plateau.learning_rate(start, [r.validation_loss for r in history], self.passes)
+
+    def is_over(self, history: Sequence[PassResult]) -> bool:
+        """Whether there is no pass to come."""
+        stopping = None if self.learning_rates or not len(self.validation) else self.recipe.early_stopping
+        early = stopping is not None and stopping.ends([r.validation_loss for r in history], self.passes)
+        return early or len(history) >= self.last_pass
+
+    def pass_data(self, number: int) -> DataSet:
+        """The rows of a pass, shuffled and augmented: the same for the same seed and pass, whenever they are drawn."""
+        rng = np.random.default_rng([self.seed, number])
+        size = min(len(self.training), self.steps * self.recipe.batch)
+        rows = rng.permutation(len(self.training))[:size]
+        tiles, labels = self.training.tiles[rows], self.training.labels[rows]
+        return DataSet(self.training.name, augment(tiles, labels, self.recipe.augmentation, rng), labels)
 
 
-def default_folder(recipe: str) -> Path:
-    """runs/RECIPE-DATE-TIME, in the current folder."""
-    return Path("runs") / f"{recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
+    """The network before its first step: the same for the same seed."""
+    keras.utils.set_random_seed(seed)
+    return build_network(recipe.name, recipe.network(), deskew)
 
 
-def resume(folder: Path, progress: Progress) -> Run:
-    """Goes on with an interrupted training, from its last finished pass.
+def fit(training: Training, progress: Progress) -> list[PassResult]:
+    """Trains on from the last pass that was finished, and returns the whole history.
 
-    Raises InputError where the folder is no run, nothing was saved yet, or the data has changed.
+    Raises TrainingError where the loss or the answers are no numbers, and OutputError where the run's folder takes no
+    more: what was saved before stays.
     """
-    run = Run(folder)
-    settings = run.settings()
-    recipe = find_recipe(settings["recipe"])
-    data = load_data(settings["data"]["path"])
-    if data.sha256 != settings["data"]["sha256"]:
-        raise InputError(settings["data"]["path"], f"is not the data that {folder} was trained on")
-    training, validation = split_data(data, recipe.validation, recipe.split_seed)
-    if not run.last.exists():
-        raise InputError(str(run.last), "is not there: no pass was finished, so train anew")
-    keras.utils.set_random_seed(settings["seed"])
-    try:
-        network = keras.models.load_model(run.last)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(str(run.last), "is damaged, so train anew") from error
-    return _fit(network, recipe, settings["passes"], settings["seed"], training, validation, run, progress)
-
-
-def _fit(
-    network: keras.Model,
-    recipe: Recipe,
-    passes: int,
-    seed: int,
-    training: DataSet,
-    validation: DataSet,
-    run: Run,
-    progress: Progress,
-) -> Run:
-    steps = _steps(recipe, training)
-    # The optimizer's own count says which pass last.keras is from, the history all else: no third file to disagree.
-    done = int(keras.ops.convert_to_numpy(network.optimizer.iterations)) // steps
-    history = run.history()[:done]
-    start_rate = float(recipe.optimizer(passes * steps).learning_rate) if recipe.plateau else 0.0
-    progress.start(passes, steps, done)
+    run = training.run
+    network, history = _newest(training)
+    progress.start(run.folder, training.last_pass, training.steps, training.recipe.batch, len(history))
     with ThreadPoolExecutor(1) as ahead:
-        upcoming = ahead.submit(_pass_data, training, recipe, seed, done + 1)
-        for number in range(done + 1, passes + 1):
-            started = time.monotonic()
-            if recipe.plateau:
-                losses = [result.validation_loss for result in history]
-                network.optimizer.learning_rate = recipe.plateau.learning_rate(start_rate, losses, passes)
+        upcoming = ahead.submit(training.pass_data, len(history) + 1)
+        while not training.is_over(history):
+            number, started = len(history) + 1, time.monotonic()
             data = upcoming.result()
-            if number < passes:
-                upcoming = ahead.submit(_pass_data, training, recipe, seed, number + 1)
-            _seed_dropout(network, seed, number)
-            loss, accuracy = _fit_pass(network, data, recipe.batch, progress)
+            if number < training.last_pass:
+                upcoming = ahead.submit(training.pass_data, number + 1)
+            rate = training.learning_rate(history)
+            if rate is not None:
+                network.optimizer.learning_rate = rate
+            _seed_dropout(network, training.seed, number)
+            loss, accuracy = _fit_pass(network, data, training.recipe.batch, progress)
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
-            probabilities = network.predict(validation.tiles, batch_size=512, verbose=0)
-            if not np.isfinite(probabilities).all():
-                raise TrainingError(f"{run.folder}: the network gives NaN after pass {number}: stopped")
-            found = Evaluation.from_probabilities(probabilities, validation.labels)
-            rate = float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
+            found = evaluate_network(network, training.validation, run, number) if len(training.validation) else None
             result = PassResult(
-                number, loss, accuracy, found.loss, found.accuracy, rate, round(time.monotonic() - started, 2)
+                number,
+                loss,
+                accuracy,
+                found.loss if found else float("nan"),
+                found.accuracy if found else float("nan"),
+                float(keras.ops.convert_to_numpy(network.optimizer.learning_rate)),
+                round(time.monotonic() - started, 2),
             )
-            if result.rank > max((earlier.rank for earlier in history), default=(-1.0, 0.0)):
-                run.save(network, run.best)
-                run.write_metrics(_metrics(found, result))
             history.append(result)
+            if _is_best(history, training):
+                run.save(network, run.best)
+                run.write_metrics(
+                    {"network": run.best.name, "pass": number, "validation": found.as_dict() if found else None}
+                )
             run.write_history(history)
             run.save(network, run.last)
             progress.end_pass(result)
-    return run
+    return history
 
 
-def _steps(recipe: Recipe, training: DataSet) -> int:
-    return max(1, len(training) // recipe.batch)
+def evaluate_network(network: keras.Model, data: DataSet, run: Run, number: int) -> Evaluation:
+    """The network of a run after pass `number`, measured. Raises TrainingError where it gives NaN."""
+    probabilities = network.predict(data.tiles, batch_size=512, verbose=0)
+    if not np.isfinite(probabilities).all():
+        raise TrainingError(f"{run.folder}: the network gives NaN for {data.name} after pass {number}: stopped")
+    return Evaluation.from_probabilities(probabilities, data.labels)
 
 
-def _pass_data(training: DataSet, recipe: Recipe, seed: int, number: int) -> DataSet:
-    """The rows of one pass, shuffled and augmented: the same for the same seed and pass, whenever it is drawn."""
-    rng = np.random.default_rng([seed, number])
-    size = min(len(training), _steps(recipe, training) * recipe.batch)
-    rows = rng.permutation(len(training))[:size]
-    tiles, labels = training.tiles[rows], training.labels[rows]
-    return DataSet(training.name, augment(tiles, labels, recipe.augmentation, rng), labels)
+def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
+    """The network after its last finished pass, and the history up to there."""
+    run = training.run
+    if not run.last.exists():
+        network = new_network(training.recipe, training.seed, training.deskew)
+        # Compiled by XLA, convolutions on a CPU take four times as long.
+        network.compile(
+            training.recipe.optimizer(training.passes * training.steps),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=keras.backend.backend() == "jax",
+        )
+        return network, []
+    keras.utils.set_random_seed(training.seed)
+    try:
+        network = keras.models.load_model(run.last)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(str(run.last), "is damaged: delete it to begin this run anew") from error
+    # The optimizer's own count says which pass last.keras is from, the history all else: no third file to disagree.
+    done = int(keras.ops.convert_to_numpy(network.optimizer.iterations)) // training.steps
+    history = run.history()[:done]
+    if len(history) < done:
+        raise InputError(str(run.folder / "history.csv"), f"has {len(history)} passes, and last.keras {done}")
+    return network, history
+
+
+def _is_best(history: Sequence[PassResult], training: Training) -> bool:
+    """Whether the newest pass is the one to keep: the best on the validation rows, the last where there are none."""
+    if not len(training.validation):
+        return training.is_over(history)
+    *earlier, newest = (result.rank for result in history)
+    return newest > max(earlier, default=(-1.0, 0.0))
 
 
 def _seed_dropout(network: keras.Model, seed: int, number: int) -> None:
@@ -198,7 +199,8 @@ def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progres
 
     class Tell(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            progress.step(float((logs or {})["loss"]))
+            logs = logs or {}
+            progress.step(float(logs["loss"]), float(logs["accuracy"]))
 
     result = network.fit(
         data.tiles, data.labels, batch_size=batch, epochs=1, shuffle=False, verbose=0, callbacks=[Tell()]
@@ -206,16 +208,3 @@ def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progres
     # Copied, as jax hands the mean's own memory to the network, and frees it with the next prediction.
     network.set_weights(network.get_weights())
     return float(result.history["loss"][0]), float(result.history["accuracy"][0])
-
-
-def _metrics(found: Evaluation, result: PassResult) -> dict[str, Any]:
-    return {"network": "best.keras", "pass": result.number, "validation": found.as_dict()}
-
-
-def _versions() -> dict[str, str]:
-    packages = ["edge-digits", "keras", "tensorflow", "numpy", "opencv-python", "pandas", "scikit-learn"]
-    found = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-    for package in packages:
-        with contextlib.suppress(ModuleNotFoundError):
-            found[package] = version(package)
-    return found

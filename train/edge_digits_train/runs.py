@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import keras
 
 from edge_digits.errors import InputError, OutputError, OutputExistsError
 from edge_digits.outputs import open_output, stage_output
+from edge_digits_train.data import Split
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class PassResult:
     accuracy: float
     """Of the training tiles as augmented, while the weights were moving."""
     validation_loss: float
+    """NaN where no rows are held out, as is the accuracy."""
     validation_accuracy: float
     learning_rate: float
     seconds: float
@@ -39,10 +41,13 @@ class Run:
     """The folder of one training.
 
     run.json       what was asked: recipe, settings, seed, data with its hash, versions
+    recipe.py      the recipe itself
     history.csv    a line for each pass
     best.keras     the network with the best validation accuracy, its weights averaged where the recipe says so
     last.keras     the newest, with its optimizer's state: where an interrupted training goes on
     metrics.json   how good best.keras is
+    report.html    all of it on one page, with the pictures that lie beside it
+    refit/         the same recipe on all rows, where that was asked: a run folder, too
     """
 
     folder: Path
@@ -68,8 +73,30 @@ class Run:
         """The newest network, with its optimizer."""
         return self.folder / "last.keras"
 
-    def write_settings(self, settings: dict[str, Any]) -> None:
-        """Writes run.json."""
+    @property
+    def recipe(self) -> Path:
+        """The recipe's file."""
+        return self.folder / "recipe.py"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows it."""
+        return self.folder / "report.html"
+
+    @property
+    def refit(self) -> Run:
+        """The training on all rows that follows this one."""
+        return Run(self.folder / "refit")
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is that of a run."""
+        return (self.folder / "run.json").is_file()
+
+    def write_settings(self, settings: dict[str, Any], recipe: str) -> None:
+        """Writes recipe.py and run.json."""
+        with open_output(str(self.recipe), force=True) as out:
+            out.write(recipe)
         self._write_json("run.json", settings)
 
     def settings(self) -> dict[str, Any]:
@@ -77,8 +104,8 @@ class Run:
         settings = self._read_json("run.json")
         try:
             settings["recipe"], settings["passes"], settings["seed"], settings["backend"], settings["versions"]
-            settings["data"]["path"], settings["data"]["sha256"]
-            settings["settings"]["validation"], settings["settings"]["split_seed"]
+            settings["data"]["path"], settings["data"]["sha256"], settings["deskew"], settings["refit"]
+            Split(**settings["split"])
         except (KeyError, TypeError) as error:
             raise InputError(str(self.folder / "run.json"), f"is damaged: {error!r}") from error
         return settings
@@ -91,6 +118,21 @@ class Run:
         """What metrics.json says. Raises InputError where there is none."""
         return self._read_json("metrics.json")
 
+    def describe(self) -> str:
+        """What came of it, in a line for each network."""
+        settings, metrics = self.settings(), self.metrics()
+        seen, figures = settings.get("overlap", {}), []
+        for part, rows in (("validation", "held-out"), ("test", "test")):
+            if found := metrics.get(part):
+                low, high = (100 * bound for bound in found["interval"])
+                figure = f"{100 * found['accuracy']:.2f} % ({low:.2f} to {high:.2f}) on {found['n']:,} {rows} rows"
+                also = f", {seen[part]:,} of which it was trained on, too" if seen.get(part) else ""
+                figures.append(figure + also)
+        rows = settings["data"]["training_rows"]
+        what = "; ".join(figures) or f"trained on all {rows:,} rows, so nothing to measure it on"
+        line = f"{self.folder}: {what}, after pass {metrics['pass']}"
+        return line + (f"\n{self.refit.describe()}" if (self.refit.folder / "metrics.json").exists() else "")
+
     def write_history(self, history: list[PassResult]) -> None:
         """Writes history.csv whole, so that a kill leaves the old one or the new one."""
         with open_output(str(self.folder / "history.csv"), force=True) as out:
@@ -99,13 +141,16 @@ class Run:
             writer.writerows([getattr(result, field.name) for field in fields(PassResult)] for result in history)
 
     def history(self) -> list[PassResult]:
-        """What history.csv says; nothing where there is none yet."""
+        """What history.csv says; nothing where there is none yet. Raises InputError where it is damaged."""
+        path = self.folder / "history.csv"
         try:
-            with (self.folder / "history.csv").open(newline="") as file:
+            with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
+            return [PassResult(int(row.pop("number")), **{k: float(v) for k, v in row.items()}) for row in rows]
         except FileNotFoundError:
             return []
-        return [PassResult(int(row.pop("number")), **{k: float(v) for k, v in row.items()}) for row in rows]
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise InputError(str(path), "is damaged") from error
 
     def save(self, network: keras.Model, path: Path) -> None:
         """Saves a network of this run, the old one replaced at the end."""
@@ -125,8 +170,3 @@ class Run:
         except ValueError as error:
             raise InputError(str(path), "is damaged") from error
         return data
-
-
-def describe(settings: Any) -> dict[str, Any]:
-    """A dataclass of settings as plain data, its functions by name."""
-    return {k: getattr(v, "__name__", v) if callable(v) else v for k, v in asdict(settings).items()}

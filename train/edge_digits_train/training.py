@@ -1,0 +1,289 @@
+"""From what a person asks for to a finished run folder: train, refit, resume, and the same with several seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from edge_digits.errors import InputError, UsageError
+from edge_digits.outputs import open_output
+from edge_digits_train.data import DataSet, LoadedData, Split, keep_name, load_data, overlap, split_data
+from edge_digits_train.fit import Progress, Training, evaluate_network, fit, new_network
+from edge_digits_train.networks import count_multiply_adds
+from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
+from edge_digits_train.report import write_report
+from edge_digits_train.runs import PassResult, Run
+
+FAST_ROWS = 2_000
+"""What `fast` trains on: seconds even for the largest network."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is asked for; None stands for what the recipe says."""
+
+    recipe: str
+    """The name of one of the project's, or the path of one's own."""
+    data: str | Path
+    """As `load_data` takes it."""
+    passes: int | None = None
+    seed: int = 0
+    validation: float | None = None
+    """Share of the rows held out."""
+    split_seed: int | None = None
+    sample: float | None = None
+    """Share of the rows that is used at all."""
+    sample_seed: int | None = None
+    deskew: bool = False
+    """Begin the network with a layer that sets slanted digits upright."""
+    fast: bool = False
+    """One pass over 2,000 rows at most, to see that everything works."""
+    refit: bool = False
+    """Then train on all rows, for as long as was best."""
+
+
+def default_folder(recipe: str) -> Path:
+    """runs/RECIPE-DATE-TIME, in the current folder."""
+    return Path("runs") / f"{Path(recipe).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def train(settings: Settings, folder: Path, progress: Progress) -> Run:
+    """Trains a recipe into a new folder. Raises UsageError and InputError before the folder is made."""
+    find_recipe(settings.recipe)  # before the data, which takes longer to read
+    data = load_data(settings.data, progress.read)
+    return _fit_run(_create(settings, folder, data), data, progress)
+
+
+def train_seeds(settings: Settings, folder: Path, seeds: int, progress: Progress) -> list[Run]:
+    """Trains with `seeds` seeds from settings.seed on, into folder/seed-0 and so on; writes their mean and spread.
+
+    All folders are made at once, so that `resume` goes on with those that were not reached.
+    """
+    find_recipe(settings.recipe)
+    data = load_data(settings.data, progress.read)
+    numbers = range(settings.seed, settings.seed + seeds)
+    Run.create(folder)
+    runs = [_create(replace(settings, seed=seed), folder / f"seed-{seed}", data) for seed in numbers]
+    return _fit_seeds(folder, [_fit_run(run, data, progress) for run in runs])
+
+
+def resume(folder: Path, progress: Progress, refit: bool = False) -> list[Run]:
+    """Goes on with an interrupted training, or with several seeds; does nothing to what is finished.
+
+    With `refit`, one that was not asked for before follows. Raises InputError where the folder is no run or the data
+    has changed.
+    """
+    if not Run(folder).exists and (runs := seed_runs(folder)):
+        data = _same_data(runs[0], progress)
+        return _fit_seeds(folder, [_fit_run(run, data, progress, refit) for run in runs])
+    run = Run(folder)
+    return [_fit_run(run, _same_data(run, progress), progress, refit)]
+
+
+def seed_runs(folder: Path) -> list[Run]:
+    """The runs of a training with several seeds, in their order; none where the folder is not that of one."""
+    found = [path for path in folder.glob("seed-*") if re.fullmatch(r"seed-\d+", path.name) and Run(path).exists]
+    return [Run(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("seed-")))]
+
+
+def summarize(runs: Sequence[Run]) -> dict[str, Any]:
+    """Mean and standard deviation of the accuracies of several seeds, 0 to 1."""
+    summary: dict[str, Any] = {"seeds": [run.settings()["seed"] for run in runs]}
+    for part in ("validation", "test"):
+        found = [metrics[part] for metrics in (run.metrics() for run in runs) if metrics.get(part)]
+        if len(found) == len(runs):
+            accuracies = [evaluation["accuracy"] for evaluation in found]
+            spread = float(np.std(accuracies, ddof=1)) if len(runs) > 1 else 0.0
+            summary[part] = {"n": found[0]["n"], "mean": float(np.mean(accuracies)), "sd": spread, "each": accuracies}
+    return summary
+
+
+def describe_seeds(runs: Sequence[Run]) -> str:
+    """The summary of several seeds in a line."""
+    parts = [
+        f"{100 * found['mean']:.2f} % ± {100 * found['sd']:.2f} on {found['n']:,} {part} rows"
+        for part, found in summarize(runs).items()
+        if part != "seeds"
+    ]
+    return f"{len(runs)} seeds, mean and standard deviation: {'; '.join(parts)}"
+
+
+def _fit_seeds(folder: Path, runs: list[Run]) -> list[Run]:
+    with open_output(str(folder / "seeds.json"), force=True) as out:
+        out.write(json.dumps(summarize(runs), indent=2) + "\n")
+    return runs
+
+
+# ---- The folder ----
+
+
+def _create(settings: Settings, folder: Path, data: LoadedData) -> Run:
+    """The folder of a training that has not begun."""
+    path = find_recipe(settings.recipe)
+    recipe = load_recipe(path)
+    split = _split(settings, recipe, len(data.rows))
+    passes = settings.passes
+    if passes is None:
+        passes = 1 if settings.fast else recipe.passes
+    if passes < 1:
+        raise UsageError(f"--passes {passes}: there must be one at least")
+    if not 0 <= settings.seed < 2**32:
+        raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
+    about = _about(recipe, settings, split, data)
+    run = Run.create(folder)
+    run.write_settings({**about, "passes": passes, "refit": None, "refit_follows": settings.refit}, path.read_text())
+    return run
+
+
+def _create_refit(run: Run, data: LoadedData) -> Run:
+    """The folder of the training on all rows, for as long as `run` found best."""
+    asked, best = run.settings(), run.metrics()["pass"]
+    recipe, split = load_recipe(run.recipe), replace(Split(**asked["split"]), validation=0.0)
+    settings = Settings(asked["recipe"], asked["data"]["path"], seed=asked["seed"], deskew=asked["deskew"])
+    about = _about(recipe, settings, split, data)
+    refit = Run.create(run.refit.folder)
+    facts = {"of": str(run.folder), "passes": best, "learning_rates": [r.learning_rate for r in run.history()[:best]]}
+    refit.write_settings(
+        {**about, "passes": asked["passes"], "refit": facts, "refit_follows": False}, run.recipe.read_text()
+    )
+    return refit
+
+
+def _about(recipe: Recipe, settings: Settings, split: Split, data: LoadedData) -> dict[str, Any]:
+    """What run.json says of a training before it begins; what cannot be trained is refused here."""
+    training, validation = split_data(data.rows, split)
+    network = new_network(recipe, settings.seed, settings.deskew)
+    return {
+        "recipe": recipe.name,
+        "seed": settings.seed,
+        "deskew": settings.deskew,
+        "split": asdict(split),
+        "settings": recipe.describe(),
+        "network": {"parameters": int(network.count_params()), "multiply_adds": count_multiply_adds(network)},
+        "data": {
+            "path": keep_name(settings.data),
+            "name": data.rows.name,
+            "sha256": data.rows.sha256,
+            "rows": len(data.rows),
+            "training_rows": len(training),
+            "validation_rows": len(validation),
+            "test_rows": len(data.test) if data.test else 0,
+        },
+        "overlap": {"validation": _seen(training, validation), "test": _seen(training, data.test)},
+        "backend": keras.backend.backend(),
+        "versions": _versions(),
+    }
+
+
+def _split(settings: Settings, recipe: Recipe, rows: int) -> Split:
+    split = recipe.split
+    if settings.validation is not None:
+        split = replace(split, validation=settings.validation)
+    if settings.split_seed is not None:
+        split = replace(split, seed=settings.split_seed)
+    if settings.sample is not None:
+        split = replace(split, sample=settings.sample)
+    if settings.sample_seed is not None:
+        split = replace(split, sample_seed=settings.sample_seed)
+    if not 0 < split.validation < 1:
+        raise UsageError(f"--validation {split.validation:g}: it must be more than 0 and less than 1")
+    if not 0 < split.sample <= 1:
+        raise UsageError(f"--sample {split.sample:g}: it must be more than 0 and at most 1")
+    if settings.fast:
+        split = replace(split, sample=min(split.sample, FAST_ROWS / rows))
+    return split
+
+
+def _seen(training: DataSet, other: DataSet | None) -> int:
+    """How many images of `other` stand in `training`, too."""
+    return int(overlap(training, other).sum()) if other is not None and len(other) else 0
+
+
+# ---- The training ----
+
+
+def _fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False) -> Run:
+    """Fits a run from where it stands, then its refit where one follows."""
+    settings = run.settings()
+    training = _training(run, settings, data)
+    before = len(run.history())
+    try:
+        history = fit(training, progress)
+    except (KeyboardInterrupt, SystemExit):
+        if run.best.exists():
+            _report(training)  # the run is kept, so what it tells is kept, too
+        raise
+    if len(history) > before or "seconds" not in run.metrics() or not run.report.exists():
+        _finish(training, history, data.test)
+    if settings["refit"] is None and (refit or settings["refit_follows"]):
+        _fit_run(run.refit if run.refit.exists else _create_refit(run, data), data, progress)
+    return run
+
+
+def _training(run: Run, settings: dict[str, Any], data: LoadedData) -> Training:
+    recipe = load_recipe(run.recipe)
+    rows, validation = split_data(data.rows, Split(**settings["split"]))
+    again = settings["refit"] or {}
+    return Training(
+        run=run,
+        recipe=recipe,
+        seed=settings["seed"],
+        passes=settings["passes"],
+        last_pass=again.get("passes", settings["passes"]),
+        deskew=settings["deskew"],
+        training=rows,
+        validation=validation,
+        learning_rates=again.get("learning_rates", ()) if recipe.plateau else (),
+    )
+
+
+def _same_data(run: Run, progress: Progress) -> LoadedData:
+    """The data that a run was trained on. Raises InputError where it is gone or has changed."""
+    about = run.settings()["data"]
+    data = load_data(about["path"], progress.read)
+    if data.rows.sha256 != about["sha256"]:
+        raise InputError(about["path"], f"is not the data that {run.folder} was trained on")
+    return data
+
+
+def _finish(training: Training, history: Sequence[PassResult], test: DataSet | None) -> None:
+    """Measures the test rows, once, and writes the report."""
+    run, last = training.run, history[-1]
+    metrics = run.metrics()
+    metrics["last"] = {"pass": last.number, "accuracy": last.validation_accuracy, "loss": last.validation_loss}
+    if not len(training.validation):
+        metrics["last"] = None
+    metrics["test"] = None
+    if test is not None:
+        network = keras.models.load_model(run.best, compile=False)
+        metrics["test"] = evaluate_network(network, test, run, metrics["pass"]).as_dict()
+    metrics["seconds"] = round(sum(result.seconds for result in history), 2)
+    run.write_metrics(metrics)
+    _report(training)
+
+
+def _report(training: Training) -> None:
+    write_report(training.run, training.recipe.augmentation, training.training, training.validation)
+
+
+def _versions() -> dict[str, str]:
+    packages = (
+        "edge-digits", "keras", "tensorflow", "jax", "torch", "numpy", "opencv-python", "pandas", "scikit-learn",
+    )  # fmt: skip
+    found = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    for package in packages:
+        with contextlib.suppress(ModuleNotFoundError):
+            found[package] = version(package)
+    return found
