@@ -12,7 +12,7 @@ from edge_digits.metrics import Evaluation
 from edge_digits_train.facts import RunFacts
 from edge_digits_train.mistakes import Difference
 from edge_digits_train.plots import percent
-from edge_digits_train.training import seed_runs
+from edge_digits_train.runs import seed_runs
 
 _CHANCE = 0.05
 """A difference that chance alone would make more often than this is no evidence, as is the custom."""

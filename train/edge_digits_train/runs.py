@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from edge_digits.errors import InputError, OutputError, OutputExistsError
 from edge_digits.outputs import open_output, stage_output
 from edge_digits_train.data import Split
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -170,3 +172,9 @@ class Run:
         except ValueError as error:
             raise InputError(str(path), "is damaged") from error
         return data
+
+
+def seed_runs(folder: Path) -> list[Run]:
+    """The runs of a training with several seeds, in their order; none where the folder is not that of one."""
+    found = [path for path in folder.glob("seed-*") if re.fullmatch(r"seed-\d+", path.name) and Run(path).exists]
+    return [Run(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("seed-")))]

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import platform
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +23,7 @@ from edge_digits_train.fit import Progress, Training, evaluate_network, fit, new
 from edge_digits_train.networks import count_multiply_adds
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
-from edge_digits_train.runs import PassResult, Run
+from edge_digits_train.runs import PassResult, Run, seed_runs
 
 FAST_ROWS = 2_000
 """What `fast` trains on: seconds even for the largest network."""
@@ -90,12 +89,6 @@ def resume(folder: Path, progress: Progress, refit: bool = False) -> list[Run]:
         return _fit_seeds(folder, [_fit_run(run, data, progress, refit) for run in runs])
     run = Run(folder)
     return [_fit_run(run, _same_data(run, progress), progress, refit)]
-
-
-def seed_runs(folder: Path) -> list[Run]:
-    """The runs of a training with several seeds, in their order; none where the folder is not that of one."""
-    found = [path for path in folder.glob("seed-*") if re.fullmatch(r"seed-\d+", path.name) and Run(path).exists]
-    return [Run(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("seed-")))]
 
 
 def summarize(runs: Sequence[Run]) -> dict[str, Any]:
