@@ -138,9 +138,7 @@ def test_no_tiles_give_no_predictions(classifier: Classifier) -> None:
 
 
 def test_one_tile_may_come_without_its_first_axis(classifier: Classifier, tiles: Tiles) -> None:
-    assert np.array_equal(
-        classifier.classify(tiles[7]).probabilities, classifier.classify(tiles[7:8]).probabilities
-    )
+    assert np.array_equal(classifier.classify(tiles[7]).probabilities, classifier.classify(tiles[7:8]).probabilities)
 
 
 def test_tiles_that_do_not_lie_in_one_piece_are_read_right(classifier: Classifier, tiles: Tiles) -> None:
@@ -304,6 +302,83 @@ def test_a_model_that_breaks_the_contract_is_refused_with_the_reason(
     text = refused(saved(graph(**change), tmp_path))  # type: ignore[arg-type]
     assert "contract" in text
     assert re.search(reason, text)
+
+
+def ending(*operators: onnx.NodeProto, tensors: Sequence[onnx.TensorProto] = ()) -> onnx.ModelProto:
+    """The model of `graph`, with other operators between its logits and its answer."""
+    model = graph()
+    model.graph.node.pop()
+    cool = helper.make_node("Mul", ["logits", "cool"], ["cooled"])  # so that no digit is certain
+    model.graph.node.extend([cool, helper.make_node("Softmax", ["cooled"], ["soft"]), *operators])
+    model.graph.initializer.extend([constant("cool", 0.001), *tensors])
+    return model
+
+
+def constant(name: str, *values: float) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.array(values, np.float32), name)
+
+
+NO_PROBABILITIES = {
+    "sums of 1.1": (
+        ending(helper.make_node("Mul", ["soft", "k"], ["probabilities"]), tensors=[constant("k", 1.1)]),
+        "ten probabilities for each tile: they sum to 1.1, not to 1",
+    ),
+    "sums of 1.002": (
+        ending(helper.make_node("Mul", ["soft", "k"], ["probabilities"]), tensors=[constant("k", 1.002)]),
+        "they sum to 1.002",
+    ),
+    "below 0": (
+        ending(
+            helper.make_node("Add", ["soft", "k"], ["probabilities"]),
+            tensors=[constant("k", -0.5, 0.5, 0, 0, 0, 0, 0, 0, 0, 0)],
+        ),
+        "values from -0.",
+    ),
+    "NaN": (
+        ending(helper.make_node("Log", ["k"], ["nan"]), helper.make_node("Add", ["logits", "nan"], ["probabilities"]),
+               tensors=[constant("k", -1)]),
+        "NaN or infinity",
+    ),
+    "infinity": (
+        ending(helper.make_node("Div", ["logits", "k"], ["probabilities"]), tensors=[constant("k", 0)]),
+        "NaN or infinity",
+    ),
+    "over the tiles": (
+        ending(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=0)),
+        "they sum to",
+    ),
+    "tiles mixed": (
+        ending(
+            helper.make_node("ReduceMean", ["logits"], ["mean"], axes=[0]),
+            helper.make_node("Sub", ["logits", "mean"], ["apart"]),
+            helper.make_node("Mul", ["apart", "k"], ["wide"]),
+            helper.make_node("Softmax", ["wide"], ["probabilities"]),
+            tensors=[constant("k", 30)],
+        ),
+        "its answer to a tile changes with the tiles beside it",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_PROBABILITIES)
+def test_a_model_whose_answers_are_no_probabilities_is_refused_with_the_figure(tmp_path: Path, kind: str) -> None:
+    model, reason = NO_PROBABILITIES[kind]
+    text = refused(saved(model, tmp_path))
+    assert "is not of the model contract" in text
+    assert reason in text
+
+
+def test_an_answer_a_thousandth_off_passes(tmp_path: Path) -> None:
+    """Rounding of a quantized layer is no breach."""
+    scaled = ending(helper.make_node("Mul", ["soft", "k"], ["probabilities"]), tensors=[constant("k", 1.0005)])
+    assert Classifier(saved(scaled, tmp_path)).name
+
+
+def test_a_model_for_a_fixed_number_of_tiles_inside_is_refused(tmp_path: Path) -> None:
+    model = graph()
+    flat = next(tensor for tensor in model.graph.initializer if tensor.name == "flat")
+    flat.CopyFrom(numpy_helper.from_array(np.array([5, 784]), "flat"))
+    assert "onnxruntime cannot run it" in refused(saved(model, tmp_path))
 
 
 def test_a_model_with_a_second_input_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ except ImportError as error:
 
 CONTRACT = "1"
 _BATCH = 256  # tiles: past this, larger batches only cost memory
+_SUM_TOLERANCE = 1e-3  # of a probability: a softmax in 8 bits strays further, one in float32 by 1e-6
+_BATCH_TOLERANCE = 0.01  # of a probability: in another batch a value in 8 bits may be rounded the other way
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Classifier:
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         """What the file says of itself: `edge_digits.recipe`, `.accuracy`, …"""
         self._outputs = [output.name for output in self._session.get_outputs()]
-        _check_answers(file.name, self._try())
+        self._try()
 
     def classify(self, tiles: NDArray[np.uint8]) -> Predictions:
         """What the model says of `tiles`: (n, 28, 28) or one (28, 28), uint8, ink bright on black.
@@ -84,11 +86,17 @@ class Classifier:
     def _run(self, tiles: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         return dict(zip(self._outputs, self._session.run(self._outputs, {"tiles": tiles}), strict=True))
 
-    def _try(self) -> Predictions:
+    def _try(self) -> None:
+        """Refuses a model whose answers are no probabilities, or that answers for a tile by those beside it."""
+        tiles = _trial_tiles()
         try:
-            return self.classify(np.stack([np.zeros((28, 28), np.uint8), _stroke()]))
+            together, alone = self.classify(tiles), self.classify(tiles[-1])
         except Exception as error:  # onnxruntime's errors have no root of their own
             raise ModelError(f"{self.name}: onnxruntime cannot run it: {_first_line(error)}") from error
+        _check_answers(self.name, together, len(tiles))
+        _check_answers(self.name, alone, 1)
+        if np.abs(together.probabilities[-1] - alone.probabilities[0]).max() > _BATCH_TOLERANCE:
+            raise _breach(self.name, "its answer to a tile changes with the tiles beside it")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, self._arguments
@@ -118,49 +126,65 @@ def _start_session(file: ModelFile, threads: int) -> Any:
     options.enable_cpu_mem_arena = False
     # Without this, waiting threads keep a core busy: 45 % of one at 30 calls a second.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # What was looked into is what is run: never onnxruntime's own format, which it would tell by the first bytes.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return ort.InferenceSession(file.data, sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no root of their own
         raise ModelError(f"{file.name}: onnxruntime cannot load it: {_first_line(error)}") from error
 
 
-def _check_contract(name: str, session: Any) -> None:
-    def refuse(reason: str) -> ModelError:
-        return ModelError(f"{name}: is not of the model contract: {reason}")
+def _breach(name: str, reason: str) -> ModelError:
+    return ModelError(f"{name}: is not of the model contract: {reason}")
 
+
+def _check_contract(name: str, session: Any) -> None:
     inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
     if len(inputs) != 1 or inputs[0].name != "tiles":
-        raise refuse(f"its inputs are {', '.join(i.name for i in inputs)}, not tiles")
+        raise _breach(name, f"its inputs are {', '.join(i.name for i in inputs)}, not tiles")
     shape = inputs[0].shape
     if inputs[0].type != "tensor(uint8)" or len(shape) != 3 or shape[1:] != [28, 28] or isinstance(shape[0], int):
-        raise refuse(f"tiles is {inputs[0].type} {shape}, not tensor(uint8) ['N', 28, 28]")
+        raise _breach(name, f"tiles is {inputs[0].type} {shape}, not tensor(uint8) ['N', 28, 28]")
     if "probabilities" not in outputs:
-        raise refuse(f"its outputs are {', '.join(outputs)}, without probabilities")
+        raise _breach(name, f"its outputs are {', '.join(outputs)}, without probabilities")
     unknown = set(outputs) - {"probabilities", "digit_score"}
     if unknown:
-        raise refuse(f"it has the unknown output {', '.join(sorted(unknown))}")
+        raise _breach(name, f"it has the unknown output {', '.join(sorted(unknown))}")
     for output in outputs.values():
         if output.type != "tensor(float)":
-            raise refuse(f"{output.name} is {output.type}, not tensor(float)")
+            raise _breach(name, f"{output.name} is {output.type}, not tensor(float)")
     contract = session.get_modelmeta().custom_metadata_map.get("edge_digits.contract", CONTRACT)
     if contract != CONTRACT:
-        raise refuse(f"its contract is version {contract}; this edge-digits runs version {CONTRACT}")
+        raise _breach(name, f"its contract is version {contract}; this edge-digits runs version {CONTRACT}")
 
 
-def _check_answers(name: str, predictions: Predictions) -> None:
-    """Two tiles must give two rows of probabilities."""
+def _check_answers(name: str, predictions: Predictions, n: int) -> None:
+    """n tiles must give n rows of probabilities, and n scores or none."""
     probabilities, scores = predictions.probabilities, predictions.digit_scores
-    right = probabilities.shape == (2, 10) and bool(np.isfinite(probabilities).all())
-    if not (right and (probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)):
-        raise ModelError(f"{name}: is not of the model contract: it gives no ten probabilities for each tile")
-    if scores is not None and not (scores.shape == (2,) and ((scores >= 0) & (scores <= 1)).all()):
-        raise ModelError(f"{name}: is not of the model contract: its digit_score is not 0 to 1 for each tile")
+    what = "it gives no ten probabilities for each tile"
+    if probabilities.shape != (n, 10):
+        raise _breach(name, f"{what}, but {list(probabilities.shape)} for {n}")
+    if not np.isfinite(probabilities).all():
+        raise _breach(name, f"{what}, but NaN or infinity")
+    if probabilities.min() < 0 or probabilities.max() > 1 + _SUM_TOLERANCE:
+        raise _breach(name, f"{what}, but values from {probabilities.min():.4g} to {probabilities.max():.4g}")
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    worst = sums[np.abs(sums - 1).argmax()]
+    if abs(worst - 1) > _SUM_TOLERANCE:
+        raise _breach(name, f"{what}: they sum to {worst:.4g}, not to 1")
+    if scores is not None and not (scores.shape == (n,) and ((scores >= 0) & (scores <= 1)).all()):
+        raise _breach(name, "its digit_score is not 0 to 1 for each tile")
 
 
-def _stroke() -> NDArray[np.uint8]:
-    tile = np.zeros((28, 28), np.uint8)
-    tile[4:24, 13:16] = 255
-    return tile
+def _trial_tiles() -> NDArray[np.uint8]:
+    """(5, 28, 28): an empty tile, a full one, a stroke, a ring and noise."""
+    tiles = np.zeros((5, 28, 28), np.uint8)
+    tiles[1] = 255
+    tiles[2, 4:24, 13:16] = 255
+    tiles[3, 6:22, 6:22] = 255
+    tiles[3, 9:19, 9:19] = 0
+    tiles[4] = (np.arange(784, dtype=np.uint32) * 2654435761 >> 13 & 255).reshape(28, 28)
+    return tiles
 
 
 def _first_line(error: Exception) -> str:

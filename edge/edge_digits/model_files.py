@@ -6,13 +6,13 @@ import difflib
 import hashlib
 import json
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from edge_digits.errors import ModelError
+from edge_digits.onnx_file import metadata, nodes, plain, read_onnx, refuse_outside
 
 MAX_BYTES = 64 * 1024 * 1024
 """A digit model is a hundred kilobytes; what is larger than this is something else."""
@@ -43,18 +43,31 @@ def load_manifest() -> dict[str, Any]:
 def load_model_file(model: str | Path) -> ModelFile:
     """The file of a bundled model (`digits`, `digits-fp32`, …) or of a path (`./my.onnx`).
 
-    Raises ModelError where there is none, it is damaged, too large, or keeps weights outside itself.
+    Raises ModelError where there is none, it is damaged, too large, or needs another file or library.
     """
     text = str(model)
-    if text.endswith(".onnx") or "/" in text or isinstance(model, Path):
+    if is_path(model):
         found = ModelFile(text, data := _read(Path(text)), hashlib.sha256(data).hexdigest())
     else:
         found = _load_bundled(text)
-    _refuse_external_data(found)
+    refuse_outside(found.name, read_onnx(found.name, found.data))
     return found
 
 
-def _load_bundled(name: str) -> ModelFile:
+def bundled_files(name: str | None = None) -> list[str]:
+    """The names of the bundled files: of all, of a model (`digits`), or the one file of that name (`digits-int8`).
+
+    Raises ModelError, with a suggestion, where no model and no file is called so.
+    """
+    models = load_manifest()["models"]
+    if name is not None and name not in models:
+        return ["-".join(_resolve(name))]
+    chosen = models if name is None else [name]
+    return [f"{model}-{precision}" for model in chosen for precision in models[model]["files"]]
+
+
+def _resolve(name: str) -> tuple[str, str]:
+    """(model, precision) of a bundled model's or file's name; ModelError, with a suggestion, where there is none."""
     models = load_manifest()["models"]
     names = {f"{model}-{precision}": (model, precision) for model in models for precision in models[model]["files"]}
     names |= {model: (model, models[model]["prefers"]) for model in models}
@@ -62,8 +75,46 @@ def _load_bundled(name: str) -> ModelFile:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
         raise ModelError(f"no bundled model is called {name!r}: {hint} (a file's name ends in .onnx)")
-    model, precision = names[name]
-    entry = models[model]["files"][precision]
+    return names[name]
+
+
+def bundled_by_sha256(sha256: str) -> tuple[str, dict[str, Any]] | None:
+    """(`digits-int8`, the entry of its model) of the bundled file with that hash; None where there is none."""
+    for model, entry in load_manifest()["models"].items():
+        for precision, file in entry["files"].items():
+            if file["sha256"] == sha256:
+                return f"{model}-{precision}", entry
+    return None
+
+
+def is_path(model: str | Path) -> bool:
+    """Whether what was given for a model is a file, and not the name of a bundled one."""
+    text = str(model)
+    return text.endswith(".onnx") or "/" in text or isinstance(model, Path)
+
+
+def card(model: str | Path) -> str:
+    """What there is to say of a model, for people: the card of a bundled one, what a file says of itself.
+
+    Raises ModelError as `load_model_file` does.
+    """
+    if is_path(model):
+        file = load_model_file(model)
+        parsed = read_onnx(file.name, file.data)
+        size = f"{len(file.data):,} bytes, {len(nodes(parsed))} operators"
+        said = {key.removeprefix("edge_digits."): value for key, value in metadata(parsed).items()}
+        told = (f"- **{plain(key)}**: {plain(value)}" for key, value in said.items())
+        return "\n".join([f"# {file.name}", "", f"- **size**: {size}", f"- **SHA-256**: {file.sha256}", *told])
+    name, _ = _resolve(str(model))
+    try:
+        return resources.files("edge_digits_models").joinpath(f"{name}.md").read_text(encoding="utf-8").rstrip()
+    except OSError as error:
+        raise ModelError(f"{name}.md: the card of the bundled model is missing: install edge-digits anew") from error
+
+
+def _load_bundled(name: str) -> ModelFile:
+    model, precision = _resolve(name)
+    entry = load_manifest()["models"][model]["files"][precision]
     try:
         data = resources.files("edge_digits_models").joinpath(entry["file"]).read_bytes()
     except OSError as error:
@@ -82,72 +133,13 @@ def _read(path: Path) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ModelError(f"{path}: is not a regular file")
-        if status.st_size > MAX_BYTES:
-            raise ModelError(f"{path}: is larger than {MAX_BYTES // 2**20} MB, which no digit model is")
-        return path.read_bytes()
+        if status.st_size <= MAX_BYTES:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)  # it may have grown
+            if len(data) <= MAX_BYTES:
+                return data
+        raise ModelError(f"{path}: is larger than {MAX_BYTES // 2**20} MB, which no digit model is")
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such file") from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-# Where tensors stand in the messages of onnx.proto3: field number → the message that it holds.
-_FIELDS: dict[str, dict[int, str]] = {
-    "Model": {7: "Graph", 25: "Function"},
-    "Graph": {1: "Node", 5: "Tensor", 15: "SparseTensor"},
-    "Function": {7: "Node"},
-    "Node": {5: "Attribute"},
-    "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "SparseTensor", 23: "SparseTensor"},
-    "SparseTensor": {1: "Tensor", 2: "Tensor"},
-    "Tensor": {},
-}
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
-
-
-def _refuse_external_data(model: ModelFile) -> None:
-    """onnxruntime reads the files that a tensor points to without a word: look before it is given the model."""
-    pending: list[tuple[str, memoryview]] = [("Model", memoryview(model.data))]
-    try:
-        while pending:
-            kind, message = pending.pop()
-            for number, value in _fields(message):
-                external = number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
-                if kind == "Tensor" and external:
-                    raise ModelError(f"{model.name}: keeps weights in another file, which is not allowed")
-                if number in _FIELDS[kind] and isinstance(value, memoryview):
-                    pending.append((_FIELDS[kind][number], value))
-    except (IndexError, _NotProtobufError) as error:
-        raise ModelError(f"{model.name}: is no ONNX model, or is damaged") from error
-
-
-class _NotProtobufError(Exception):
-    """The bytes are no protobuf message."""
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(field number, value) of each field, in protobuf's wire format."""
-    position = 0
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while shift < 70:
-            byte = message[position]
-            position += 1
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-        raise _NotProtobufError
-
-    while position < len(message):
-        key = varint()
-        if key & 7 == 0:
-            yield key >> 3, varint()
-            continue
-        sizes = {1: 8, 5: 4}
-        size = varint() if key & 7 == 2 else sizes.get(key & 7)
-        if size is None or position + size > len(message):
-            raise _NotProtobufError
-        yield key >> 3, message[position : position + size]
-        position += size

@@ -1,0 +1,129 @@
+"""The numbers inside an .onnx: what each operator is given besides the tiles, dequantized where it is 8 bits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.errors import ModelError
+from edge_digits.onnx_file import nodes
+from edge_digits.protobuf import Message
+
+Weights = dict[str, NDArray[np.float64]]
+"""`conv1 weight` → its values."""
+
+_TYPES = {
+    1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4",
+    13: "<u8",
+}  # fmt: skip
+"""TensorProto.DataType → numpy's name of it."""
+_ROLES = {
+    "Conv": ("", "weight", "bias"), "Gemm": ("", "weight", "bias"), "MatMul": ("weight", "weight"),
+    "Reshape": ("", "shape"), "BatchNormalization": ("", "scale", "bias", "mean", "variance"),
+    "DequantizeLinear": ("", "scale", "zero point"), "QuantizeLinear": ("", "scale", "zero point"),
+}  # fmt: skip
+"""What an operator's inputs are called; others go by their number."""
+_SCALING = {"QuantizeLinear", "DequantizeLinear"}
+
+
+def read_weights(name: str, model: Message) -> Weights:
+    """What each operator of `model` is given that does not depend on the tiles, by the operator's name and role.
+
+    Weights that go through a DequantizeLinear are dequantized and told as those of the operator behind it: so the fp32
+    and the int8 file of a network can be compared. Raises ModelError, naming the file `name`, for a tensor that cannot
+    be read.
+    """
+    values = _constants(name, model)
+    for node in nodes(model):
+        if node.text("op_type") == "DequantizeLinear" and all(given in values for given in node.texts("input")):
+            values[node.text("output")] = _dequantized(name, node, values)
+    return _given(model, values, lambda node: node.text("op_type") not in _SCALING)
+
+
+def read_scales(name: str, model: Message) -> Weights:
+    """The scales and zero points between operators, by the name of the one that applies them. Raises as above."""
+    values = _constants(name, model)
+    return _given(
+        model,
+        values,
+        lambda node: node.text("op_type") in _SCALING and not set(node.texts("input")[:1]) & values.keys(),
+    )
+
+
+def _given(model: Message, values: Weights, wanted: Callable[[Message], bool]) -> Weights:
+    """Of each wanted operator the inputs whose values are known."""
+    found: Weights = {}
+    for node, label in zip(nodes(model), node_names(model), strict=True):
+        roles = _ROLES.get(node.text("op_type"), ())
+        for i, given in enumerate(node.texts("input") if wanted(node) else []):
+            if given in values:
+                found[f"{label} {roles[i] if i < len(roles) and roles[i] else f'input {i}'}"] = values[given]
+    return found
+
+
+def node_names(model: Message) -> list[str]:
+    """A name for each operator, in their order: its own, or that of its kind with a number."""
+    counts, names = Counter[str](), []
+    for node in nodes(model):
+        counts[node.text("op_type")] += 1
+        names.append(node.text("name") or f"{node.text('op_type')}{counts[node.text('op_type')]}")
+    return names
+
+
+def _constants(name: str, model: Message) -> Weights:
+    tensors = [tensor for graph in model.messages("graph") for tensor in graph.messages("initializer")]
+    values = {tensor.text("name"): _values(name, tensor) for tensor in tensors}
+    for node in nodes(model):
+        if node.text("op_type") == "Constant":
+            for tensor in [t for attribute in node.messages("attribute") for t in attribute.messages("t")]:
+                values[node.text("output")] = _values(name, tensor)
+    return values
+
+
+def _values(name: str, tensor: Message) -> NDArray[np.float64]:
+    kind = _TYPES.get(tensor.integer("data_type"))
+    raw = tensor.data("raw_data")
+    try:
+        if kind is None:
+            raise ValueError(f"it is of type {tensor.integer('data_type')}")
+        if raw or not any(tensor.data(field) for field in ("float_data", "int32_data", "int64_data")):
+            flat = np.frombuffer(raw, kind)
+        elif kind == "<f4":
+            flat = np.frombuffer(tensor.data("float_data"), kind)
+        elif kind == "<i8":
+            flat = np.array(_varints(tensor.data("int64_data")), np.uint64).view(np.int64)
+        else:
+            flat = np.array(_varints(tensor.data("int32_data")), np.uint64).astype(np.uint32).view(np.int32)
+            flat = flat.astype(np.uint16).view(np.float16) if kind == "<f2" else flat
+        return flat.astype(np.float64).reshape(tensor.integers("dims"))
+    except ValueError as error:
+        raise ModelError(f"{name}: its tensor {tensor.text('name')!r} cannot be read ({error})") from error
+
+
+def _varints(data: memoryview) -> list[int]:
+    """Packed numbers, as protobuf writes them: seven bits a byte, the lowest first."""
+    numbers, value, shift = [], 0, 0
+    for byte in data:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(value & (1 << 64) - 1)
+            value = shift = 0
+    return numbers
+
+
+def _dequantized(name: str, node: Message, values: Weights) -> NDArray[np.float64]:
+    """(quantized - zero point) × scale, along the node's axis where there is a scale for each channel."""
+    quantized, scale, *zero = (values[given] for given in node.texts("input"))
+    axes = [a.integer("i") for a in node.messages("attribute") if a.text("name") == "axis"]
+    shape = [1] * quantized.ndim
+    try:
+        if scale.size > 1:
+            shape[axes[0] if axes else 1] = scale.size
+            return np.asarray((quantized - (zero[0].reshape(shape) if zero else 0.0)) * scale.reshape(shape))
+        return np.asarray((quantized - (zero[0].reshape(()) if zero else 0.0)) * scale.reshape(()))
+    except (ValueError, IndexError) as error:
+        raise ModelError(f"{name}: its operator {node.text('name')!r} cannot be followed ({error})") from error
