@@ -490,9 +490,7 @@ def export(
     temperature: Annotated[
         float | None, typer.Option(help="Divide the logits by this, instead of a number fitted on held-out rows.")
     ] = None,
-    max_difference: Annotated[
-        float, typer.Option(min=0, help="Gate: fp32 from Keras, in a probability.")
-    ] = 1e-5,
+    max_difference: Annotated[float, typer.Option(min=0, help="Gate: fp32 from Keras, in a probability.")] = 1e-5,
     max_drop: Annotated[
         float, typer.Option(min=0, max=1, help="Gate: accuracy that int8 loses, past what chance explains.")
     ] = 0.0005,
@@ -507,6 +505,7 @@ def export(
     Example: edge-digits export runs/base -o exported --name mine
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # tf2onnx converts no other
+    _note("loading TensorFlow")
     with _loading("export"):
         from edge_digits_export import ExportSettings, Limits
         from edge_digits_export import export as run_export
@@ -614,6 +613,7 @@ def publish_model(
     Example: edge-digits models publish exported/mine.proof.json
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    _note("loading TensorFlow")
     with _loading("publishing"):
         from edge_digits_export import publish
 

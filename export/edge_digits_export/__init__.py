@@ -1,7 +1,54 @@
-"""From a Keras network to published .onnx files: convert, quantize, verify, publish."""
+"""From a Keras network to published .onnx files: convert, quantize, verify, publish.
 
-from edge_digits_export.export import Exported, ExportSettings, export
-from edge_digits_export.publish import publish
-from edge_digits_export.verify import Agreement, Limits, Parity
+What needs TensorFlow is loaded when it is first asked for: to rebuild an int8 model takes onnx alone.
+"""
 
-__all__ = ["Agreement", "ExportSettings", "Exported", "Limits", "Parity", "export", "publish"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_digits_export.choice import QuantizationChoice
+    from edge_digits_export.gates import Limits
+    from edge_digits_export.pipeline import Exported, ExportSettings, export
+    from edge_digits_export.publish import publish
+    from edge_digits_export.quantize import quantize
+    from edge_digits_export.rebuild import rebuild_int8, rebuild_models
+    from edge_digits_export.verify import Agreement, Parity
+
+_HOMES = {
+    "Agreement": "verify",
+    "ExportSettings": "pipeline",
+    "Exported": "pipeline",
+    "Limits": "gates",
+    "Parity": "verify",
+    "QuantizationChoice": "choice",
+    "export": "pipeline",
+    "publish": "publish",
+    "quantize": "quantize",
+    "rebuild_int8": "rebuild",
+    "rebuild_models": "rebuild",
+}
+
+__all__ = [
+    "Agreement",
+    "ExportSettings",
+    "Exported",
+    "Limits",
+    "Parity",
+    "QuantizationChoice",
+    "export",
+    "publish",
+    "quantize",
+    "rebuild_int8",
+    "rebuild_models",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value  # a function that is named as its module must win over it
+    return value

@@ -4,66 +4,74 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from edge_digits.errors import GateError, InputError
+from edge_digits.classifier import Classifier
+from edge_digits.errors import GateError, InputError, ModelError
+from edge_digits.model_check import CheckTiles, check_answers, check_contract
+from edge_digits.onnx_file import read_onnx
 from edge_digits.outputs import open_output, stage_output
-from edge_digits_export.convert import load_network
+from edge_digits_export.card import card
+from edge_digits_export.convert import hash_weights, load_network
+from edge_digits_export.rebuild import build_facts
+
+LEAST_ROWS = 2_000
+"""On fewer rows a lost .05 points is less than one row, and the gates say nothing."""
+MOST_DROP = 0.0005
+"""Share of the rows by which int8 may be less accurate; here being within chance is no excuse."""
+LEAST_AGREEMENT = 0.999
+"""Share of the clear rows on which int8 gives fp32's digit."""
+MOST_DIFFERENCE = 1e-5
+"""Between Keras and fp32, in a probability."""
+
+_NEEDED = (
+    "name", "version", "parameters", "multiply_adds", "tools", "gates", "temperature.value", "quantization.choice",
+    "quantization.ranges", "source.network", "source.network_sha256", "source.data.name", "source.data.sha256",
+    "source.data.training_rows", "source.data.compared_rows", "source.data.compared_rows_were", "files.fp32.sha256",
+    "files.int8.sha256", "latency.fp32_us", "latency.int8_us", "latency.ratio_fp32_to_int8", "check.tiles",
+    "check.expected.fp32", "check.expected.int8", "parity.int8_drop", "parity.fp32.accuracy", "parity.fp32.interval",
+    "parity.int8.accuracy", "parity.int8.interval", "parity.int8.confusion", "parity.int8.n",
+    "parity.keras_fp32.max_difference", "parity.keras_fp32.different_digits", "parity.fp32_int8.rows",
+    "parity.fp32_int8.max_difference", "parity.fp32_int8.mean_difference", "parity.fp32_int8.different_digits",
+    "parity.fp32_int8.clear_rows", "parity.fp32_int8.different_clear_digits",
+)  # fmt: skip
+"""What must stand in a proof."""
 
 
 def publish(proof_path: Path, folder: Path) -> Path:
     """Publishes the export that `proof_path` (NAME.proof.json) belongs to into `folder`, and returns its card.
 
-    The network is saved, without its optimizer, to networks/NAME.keras beside `folder`. Raises InputError where a file
-    of the export is missing or another, GateError where int8 lost more than 0.05 points: within chance is not enough
-    here. Both before anything is written.
+    The network goes, without its optimizer, to networks/NAME.keras beside `folder`, and what rebuilding the models from
+    it takes to networks/NAME.json.
+
+    Raises InputError where a file of the export is missing or another, ModelError where one is not of the contract for
+    published models or answers otherwise here, and GateError where a figure is past its limit, which is stricter than
+    that of an export. All before anything is written.
     """
     proof = _read_proof(proof_path)
-    name, parity = proof["name"], proof["parity"]
-    drop = parity["int8_drop"]
-    if not drop <= 0.0005:
-        raise GateError(f"{name}: int8 is {100 * drop:.2f} points less accurate than fp32; the limit is 0.05")
+    name = proof["name"]
+    _check_figures(proof)
+    models = {precision: _read_model(proof_path, proof, precision) for precision in ("fp32", "int8")}
     network = load_network(Path(proof["source"]["network"]))
-    models, files = {}, {}
-    for precision in ("fp32", "int8"):
-        source = proof_path.parent / f"{name}-{precision}.onnx"
-        try:
-            data = source.read_bytes()
-        except OSError as error:
-            raise InputError(str(source), f"cannot be read: {error.strerror}") from error
-        if hashlib.sha256(data).hexdigest() != proof["files"][precision]:
-            raise InputError(str(source), f"is not the file that {proof_path.name} is the proof of: export anew")
-        models[source.name] = data
-        found = parity[precision]
-        files[precision] = {
-            "file": source.name,
-            "bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "accuracy": {key: found[key] for key in ("accuracy", "n", "interval")},
-        }
-    source_facts = {key: value for key, value in proof["source"].items() if key != "network"}
-    entry = {
-        "prefers": "int8",
-        "version": proof["version"],
-        "parameters": proof["parameters"],
-        "latency_ratio_fp32_to_int8": proof["latency_ratio_fp32_to_int8"],
-        "files": files,
-        "source": source_facts,
-        "tools": proof["tools"],
-    }
-    for file, data in models.items():
-        with open_output(str(folder / file), force=True, binary=True) as out:
-            out.write(data)
-    _write_manifest(folder / "manifest.json", name, entry)
+    if hash_weights(network) != proof["source"]["network_sha256"]:
+        raise InputError(
+            proof["source"]["network"], f"is not the network that {proof_path.name} is the proof of: export anew"
+        )
+    entry = _entry(proof, models)
+    manifest = _manifest_with(folder / "manifest.json", name, entry)
     networks = folder.parent / "networks"
     networks.mkdir(exist_ok=True)
+    for precision, data in models.items():
+        with open_output(str(folder / f"{name}-{precision}.onnx"), force=True, binary=True) as out:
+            out.write(data)
     with stage_output(str(networks / f"{name}.keras"), force=True, suffix=".keras") as staged:
         network.save(staged)
-    card = folder / f"{name}.md"
-    with open_output(str(card), force=True) as out:
-        out.write(_card(name, entry, parity))
-    return card
+    _write_text(networks / f"{name}.json", _json(build_facts(proof, models)))
+    _write_text(folder / f"{name}.md", card(name, entry, proof["parity"]))
+    _write_text(folder / "manifest.json", manifest)
+    return folder / f"{name}.md"
 
 
 def _read_proof(path: Path) -> dict[str, Any]:
@@ -73,53 +81,110 @@ def _read_proof(path: Path) -> dict[str, Any]:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(str(path), "is no export's proof") from error
-    try:
-        proof["name"], proof["version"], proof["parameters"], proof["tools"], proof["latency_ratio_fp32_to_int8"]
-        proof["source"]["network"], proof["source"]["data"]["sha256"], proof["parity"]["int8_drop"]
-        proof["files"]["fp32"], proof["files"]["int8"], proof["parity"]["fp32"]["accuracy"], proof["parity"]["int8"]
-    except (KeyError, TypeError) as error:
-        raise InputError(str(path), f"is no export's proof: {error!r}") from error
+    for key in _NEEDED:
+        found: Any = proof
+        for part in key.split("."):
+            if not isinstance(found, dict) or part not in found:
+                raise InputError(str(path), f"is no export's proof: it does not say {key}; export anew")
+            found = found[part]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(proof["name"])) or re.search(
+        r"-(fp32|int8)$", proof["name"]
+    ):
+        raise InputError(
+            str(path), f"{proof['name']!r} is no name for a model: letters, digits, '.', '_' and '-' alone"
+        )
     return proof
 
 
-def _write_manifest(path: Path, name: str, entry: dict[str, Any]) -> None:
+def _check_figures(proof: dict[str, Any]) -> None:
+    """Raises GateError where a figure is past its limit; a NaN is."""
+    name, parity = proof["name"], proof["parity"]
+    drop, exact, differ = parity["int8_drop"], parity["keras_fp32"], parity["fp32_int8"]
+    for gate in proof["gates"]:
+        if not gate["passed"]:
+            raise GateError(f"{name}: the gate {gate['name']!r} was not passed: {gate['figure']} ({gate['limit']})")
+    if differ["rows"] < LEAST_ROWS:
+        raise GateError(f"{name}: compared on {differ['rows']:,} rows; the least is {LEAST_ROWS:,}")
+    if not exact["max_difference"] <= MOST_DIFFERENCE:
+        raise GateError(
+            f"{name}: fp32 differs from Keras by {exact['max_difference']:.2g} in a probability; the limit is "
+            f"{MOST_DIFFERENCE:g}"
+        )
+    if exact["different_digits"]:
+        raise GateError(f"{name}: fp32 gives another digit than Keras on {exact['different_digits']} rows")
+    if not drop <= MOST_DROP:
+        raise GateError(
+            f"{name}: int8 is {100 * drop:.2f} points less accurate than fp32; the limit is {100 * MOST_DROP:g}"
+        )
+    wrong, clear = differ["different_clear_digits"], differ["clear_rows"]
+    if not wrong <= (1 - LEAST_AGREEMENT) * clear:
+        raise GateError(
+            f"{name}: int8 gives another digit than fp32 on {wrong} of {clear:,} clear rows; the limit is "
+            f"{1 - LEAST_AGREEMENT:.2%}"
+        )
+
+
+def _read_model(proof_path: Path, proof: dict[str, Any], precision: str) -> bytes:
+    """The bytes of a model that are those of the proof, keep the contract strictly, and answer as it says."""
+    path = proof_path.parent / f"{proof['name']}-{precision}.onnx"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != proof["files"][precision]["sha256"]:
+        raise InputError(str(path), f"is not the file that {proof_path.name} is the proof of: export anew")
+    classifier = Classifier(path)
+    check_contract(str(path), read_onnx(str(path), data))
+    check_answers(classifier, CheckTiles.from_dict(proof_path.name, proof["check"]), precision)
+    told = classifier.metadata["edge_digits.precision"]
+    if told != precision:
+        raise ModelError(f"{path}: says of itself that it is {told}")
+    return data
+
+
+def _entry(proof: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
+    """What the manifest says of the model: no path of the machine that it was made on."""
+    files = {
+        precision: {
+            "file": f"{proof['name']}-{precision}.onnx",
+            "bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "accuracy": {key: proof["parity"][precision][key] for key in ("accuracy", "n", "interval")},
+        }
+        for precision, data in models.items()
+    }
+    return {
+        "prefers": "int8",
+        "version": proof["version"],
+        "parameters": proof["parameters"],
+        "multiply_adds": proof["multiply_adds"],
+        "temperature": proof["temperature"],
+        "latency": proof["latency"],
+        "files": files,
+        "source": {key: value for key, value in proof["source"].items() if key != "network"},
+        "tools": proof["tools"],
+        "check": proof["check"],
+    }
+
+
+def _manifest_with(path: Path, name: str, entry: dict[str, Any]) -> str:
+    """The text of the manifest with the model's entry; a new manifest where there is none."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest["models"][name] = entry
     except FileNotFoundError:
-        manifest = {"default": name, "models": {}}
-    manifest["models"][name] = entry
+        manifest = {"default": name, "models": {name: entry}}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(str(path), f"is no manifest ({error!r})") from error
+    return _json(manifest)
+
+
+def _json(facts: dict[str, Any]) -> str:
+    """Indented, but rows of numbers on one line."""
+    text = json.dumps(facts, indent=2)
+    return re.sub(r"\[\n\s*([-+\d.eE,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
     with open_output(str(path), force=True) as out:
-        out.write(json.dumps(manifest, indent=2) + "\n")
-
-
-def _card(name: str, entry: dict[str, Any], parity: dict[str, Any]) -> str:
-    source, data = entry["source"], entry["source"]["data"]
-    rows = "\n".join(
-        f"| `{file['file']}` | {file['bytes']:,} | {100 * file['accuracy']['accuracy']:.2f} % "
-        f"({100 * file['accuracy']['interval'][0]:.2f} to {100 * file['accuracy']['interval'][1]:.2f}) |"
-        for file in entry["files"].values()
-    )
-    trained = "a network of one's own"
-    if "recipe" in source:
-        trained = f"recipe `{source['recipe']}`, seed {source['seed']}, {source['passes']} passes"
-    compared = f"{data['compared_rows']:,} rows of {data['name']} {data['compared_rows_were']}"
-    ratio = entry["latency_ratio_fp32_to_int8"]
-    return f"""# {name} {entry["version"]}
-
-Reads one handwritten digit on a 28 × 28 tile framed as MNIST frames its digits: ink bright on black, the longest side
-20 pixels, the centre of mass in the middle. {entry["parameters"]:,} parameters.
-
-| file | bytes | accuracy on {compared} (95 % interval) |
-| --- | --- | --- |
-{rows}
-
-- **Trained**: {trained}, on {data["training_rows"]:,} rows of {data["name"]} (SHA-256 of its pixels and labels
-  `{data["sha256"]}`). The pass that did best on the rows held out was kept, so their figure is a little kind.
-- **int8 against fp32**: another digit on {parity["fp32_int8"]["different_digits"]} of {parity["fp32_int8"]["rows"]:,}
-  rows; on one tile and one thread fp32 takes {ratio} times as long, where it was exported.
-- **Bad at**: whatever is not a digit, which it reads as one all the same, often with confidence; tiles framed
-  otherwise.
-- **Licence**: MIT. The rows are MNIST's as re-dealt for Kaggle's digit-recognizer; MNIST (Y. LeCun, C. Cortes) is
-  available under CC BY-SA 3.0.
-- **Tools**: {", ".join(f"{tool} {number}" for tool, number in entry["tools"].items())}.
-"""
+        out.write(text)

@@ -1,122 +1,170 @@
-"""An fp32 graph of the contract → its int8 twin: static, QDQ, uint8 activations, int8 weights for each channel."""
+"""An fp32 model of the contract → its int8 twin, from a choice and the ranges of its tensors; no data is needed.
+
+Static quantization in the QDQ form: where a tensor is to be int8, a pair of QuantizeLinear and DequantizeLinear stands,
+and the runtime puts integer operators in the place of what lies between.
+"""
 
 from __future__ import annotations
 
-import logging
-import tempfile
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.calibrate import CalibrationDataReader
+from onnx import helper
 
-from edge_digits_export.convert import IR, OPSET, SCALE, prune
+from edge_digits_export.choice import QuantizationChoice
+from edge_digits_export.graph import SCALE, add_constant, constants, finish
+from edge_digits_export.plan import Plan
 
-QUANTIZED_OPS = ["Conv", "Relu", "MaxPool", "Reshape", "Gemm", "MatMul", "Add", "AveragePool", "GlobalAveragePool"]
-"""Softmax is not among them: quantized, it has 249 distinct values, and rows that do not sum to 1."""
-
-
-class _Tiles(CalibrationDataReader):  # type: ignore[misc]
-    """Calibration tiles, scaled, in batches of 64."""
-
-    def __init__(self, tiles: NDArray[np.uint8]) -> None:
-        self._batches = iter(np.array_split(tiles.astype(np.float32) * SCALE, -(-len(tiles) // 64)))
-
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {"scaled": batch}
+Ranges = Mapping[str, tuple[float, float]]
+"""Tensor → the lowest and the highest value that it is to hold."""
+_BIAS_LIMIT = 2**30  # an int32, with room for the products that are added to it
 
 
-def quantize(model: onnx.ModelProto, tiles: NDArray[np.uint8]) -> onnx.ModelProto:
-    """The int8 graph, calibrated (min–max) on `tiles`, (n, 28, 28) uint8."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        onnx.save(_float_input(model), source)
-        level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that the clean graph has had
-        try:
-            quantize_static(
-                source,
-                target,
-                _Tiles(tiles),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                calibrate_method=CalibrationMethod.MinMax,
-                op_types_to_quantize=QUANTIZED_OPS,
-                extra_options={
-                    # A tile's bytes are its quantized values: nothing is lost at the input.
-                    "TensorQuantOverrides": {
-                        name: [{"scale": np.array([SCALE]), "zero_point": np.array([0], np.uint8)}]
-                        for name in _scaled_tiles(model.graph)
-                    }
-                },
-            )
-        finally:
-            logging.getLogger().setLevel(level)
-        quantized = onnx.load(target)
-    graph = quantized.graph
-    _take_bytes(graph)
-    _keep_logits_float(graph)
-    prune(graph)
-    del graph.value_info[:]
-    graph.name = "digits"
-    clean = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-    onnx.checker.check_model(clean, full_check=True)
-    return clean
+def quantize(model: onnx.ModelProto, choice: QuantizationChoice, ranges: Ranges) -> onnx.ModelProto:
+    """The int8 twin of `model`: the same bytes for the same model, choice and ranges, on any machine.
 
-
-def _float_input(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph without its DequantizeLinear, from scaled tiles on."""
+    `ranges` must hold each tensor of `needed_ranges(model, choice)`. Raises ValueError where it does not, or where the
+    choice leaves a layer in float that there is not.
+    """
+    plan = Plan.of(model.graph, choice.float_layers)
+    missing = [name for name in plan.ranged if name not in ranges]
+    if missing:
+        raise ValueError(f"there is no range for {', '.join(missing)}")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    first = copy.graph.node[0]
-    for node in copy.graph.node:
-        for i, name in enumerate(node.input):
-            if name == first.output[0]:
-                node.input[i] = "scaled"
-    copy.graph.node.remove(first)
-    for tensor in [tensor for tensor in copy.graph.initializer if tensor.name in first.input]:
-        copy.graph.initializer.remove(tensor)
-    copy.graph.input[0].CopyFrom(helper.make_tensor_value_info("scaled", onnx.TensorProto.FLOAT, ["N", 28, 28]))
-    return copy
+    _Writer(copy.graph, plan, choice, ranges).write()
+    return finish(copy.graph)
 
 
-def _scaled_tiles(graph: onnx.GraphProto) -> list[str]:
-    """The tensors that hold the scaled tiles: `scaled` itself and what is only reshaped from it."""
-    names = ["scaled"]
-    for node in graph.node:
-        if node.op_type == "Reshape" and node.input[0] in {*names, graph.node[0].output[0]}:
-            names.append(node.output[0])
-    return names
+def needed_ranges(model: onnx.ModelProto, choice: QuantizationChoice) -> list[str]:
+    """The tensors whose ranges `quantize` takes, in the order of the graph."""
+    return Plan.of(model.graph, choice.float_layers).ranged
 
 
-def _take_bytes(graph: onnx.GraphProto) -> None:
-    """Puts the DequantizeLinear back, and drops the pairs of Quantize and Dequantize that would follow it."""
-    for name in _scaled_tiles(graph):
-        for quantize in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == name]:
-            for dequantize in [node for node in graph.node if node.input[0] == quantize.output[0]]:
-                for node in graph.node:
-                    for i, given in enumerate(node.input):
-                        if given == dequantize.output[0]:
-                            node.input[i] = name
-                graph.node.remove(dequantize)
-            graph.node.remove(quantize)
-    for value, name in ((np.array(SCALE), "scale1_value"), (np.array(0, np.uint8), "scale1_zero")):
-        graph.initializer.append(numpy_helper.from_array(value, name))
-    scale = helper.make_node("DequantizeLinear", ["tiles", "scale1_value", "scale1_zero"], ["scaled"], name="scale1")
-    graph.node.insert(0, scale)
-    graph.input[0].CopyFrom(helper.make_tensor_value_info("tiles", onnx.TensorProto.UINT8, ["N", 28, 28]))
+def quantizable(model: onnx.ModelProto) -> list[str]:
+    """The tensors whose ranges some choice may take: measured once, they serve all choices."""
+    plan = Plan.of(model.graph)
+    return [name for node in model.graph.node for name in node.output if name in plan.quantized - plan.tiles]
 
 
-def _keep_logits_float(graph: onnx.GraphProto) -> None:
-    """Drops the Quantize and Dequantize before the Softmax: 8 bits of logit would coarsen every confidence."""
-    made_by = {node.output[0]: node for node in graph.node}
-    for softmax in [node for node in graph.node if node.op_type == "Softmax"]:
-        dequantize = made_by[softmax.input[0]]
-        if dequantize.op_type == "DequantizeLinear" and dequantize.input[0] in made_by:
-            softmax.input[0] = made_by[dequantize.input[0]].input[0]
+class _Writer:
+    """Writes the pairs and the integer weights into a graph."""
+
+    def __init__(self, graph: onnx.GraphProto, plan: Plan, choice: QuantizationChoice, ranges: Ranges) -> None:
+        self._graph, self._plan, self._choice, self._ranges = graph, plan, choice, ranges
+        self._held = constants(graph)
+        self._most = 2 ** (choice.weight_bits - 1) - 1  # of a weight's steps from 0
+        self._nodes: list[onnx.NodeProto] = []
+        first = graph.node[0]
+        # Tensor → the names of its scale and zero point. The tiles' bytes are their quantized values already.
+        self._scales = dict.fromkeys(plan.tiles, (first.input[1], first.input[2]))
+        self._steps = dict.fromkeys(plan.tiles, float(SCALE))
+        self._instead: dict[str, str] = {}  # tensor → what is taken in its place
+
+    def write(self) -> None:
+        for node in list(self._graph.node):
+            if node.name in self._plan.merged:  # quantized, a value below 0 is 0 already
+                continue
+            given = list(node.input)
+            node.input[:] = [self._instead.get(name, name) for name in given]
+            if node.name in self._plan.layers:
+                self._write_weights(node, self._steps[given[0]])
+            self._nodes.append(node)
+            node.output[0] = self._plan.outputs.get(node.name, node.output[0])
+            if node.output[0] in self._plan.quantized:
+                self._write_pair(node.output[0], given[0], self._is_of_float_layer(node))
+        del self._graph.node[:]
+        self._graph.node.extend(self._nodes)
+
+    def _is_of_float_layer(self, node: onnx.NodeProto) -> bool:
+        """Whether a layer that is left in float gives what a node gives, through a Relu or a Clip at most."""
+        if node.op_type in {"Relu", "Clip"}:
+            made_by = next((n for n in self._nodes if n.output[0] == node.input[0]), None)
+            return made_by is not None and self._is_of_float_layer(made_by)
+        return node.op_type in {"Conv", "Gemm"} and node.name not in self._plan.layers
+
+    def _write_pair(self, name: str, given: str, of_float_layer: bool) -> None:
+        unsigned, tiles = self._choice.activation == "uint8", self._plan.tiles
+        if name in self._plan.ranged:
+            self._put_scale(name, *self._ranges[name])
+        elif not unsigned and (name in tiles or given in tiles):
+            self._put_scale(name, 0.0, 1.0)
+        elif name in tiles:
+            return
+        else:  # it only hands on what it is given
+            self._scales[name], self._steps[name] = self._scales[given], self._steps[given]
+        names, whole = self._scales[name], f"{name}_quantized"
+        self._instead[name] = f"{name}_dequantized"
+        source = self._write_floor(name) if of_float_layer else name
+        self._nodes += [
+            helper.make_node("QuantizeLinear", [source, *names], [whole], name=f"{name}_quantize"),
+            helper.make_node("DequantizeLinear", [whole, *names], [self._instead[name]], name=f"{name}_dequantize"),
+        ]
+
+    def _write_floor(self, name: str) -> str:
+        """A Max with the least value that the scale has, which changes nothing; returns what it gives.
+
+        Where a float layer stands between a DequantizeLinear and a QuantizeLinear, onnxruntime (1.31 does, 1.17 does
+        not) makes its weights int8, one scale for all (its WeightBiasQuantization). With the Max between it does not.
+        """
+        unsigned = self._choice.activation == "uint8"
+        zero = int(constants(self._graph)[self._scales[name][1]]) + (0 if unsigned else 128)
+        low = add_constant(self._graph, f"{name}_low", np.array(-zero * self._steps[name], np.float32))
+        self._nodes.append(helper.make_node("Max", [name, low], [f"{name}_floored"], name=f"{name}_floor"))
+        return f"{name}_floored"
+
+    def _put_scale(self, name: str, low: float, high: float) -> None:
+        low, high = min(low, 0.0), max(high, 0.0)  # 0 must have a value of its own: padding is full of it
+        scale = np.float32((high - low) / 255) or SCALE
+        zero = min(max(round(-low / float(scale)), 0), 255)
+        shift, kind = (0, np.uint8) if self._choice.activation == "uint8" else (-128, np.int8)
+        self._steps[name] = float(scale)
+        self._scales[name] = (
+            add_constant(self._graph, f"{name}_scale", np.array(scale, np.float32)),
+            add_constant(self._graph, f"{name}_zero", np.array(zero + shift, kind)),
+        )
+
+    def _write_weights(self, layer: onnx.NodeProto, step: float) -> None:
+        """`step`: the scale of what the layer takes."""
+        weight = self._held[layer.input[1]].astype(np.float64)
+        bias = self._held[layer.input[2]].astype(np.float64) if len(layer.input) > 2 else None
+        axis = 0 if layer.op_type == "Conv" else 1
+        scale = self._weight_scale(weight, bias, axis, step)
+        across = scale.reshape([-1 if i == axis else 1 for i in range(weight.ndim)])
+        kind = np.dtype(self._choice.weight)
+        zero = 0 if kind == np.int8 else 128
+        whole = (np.clip(np.rint(weight / across), -self._most, self._most) + zero).astype(kind)
+        self._write_constant(layer, 1, "weight", whole, scale, np.full(scale.shape, zero, kind), axis)
+        if bias is not None:
+            steps = (scale * step).astype(np.float32)
+            whole = np.rint(bias / steps).astype(np.int32)
+            self._write_constant(layer, 2, "bias", whole, steps, np.zeros(steps.shape, np.int32), 0)
+
+    def _weight_scale(
+        self, weight: NDArray[np.float64], bias: NDArray[np.float64] | None, axis: int, step: float
+    ) -> NDArray[np.float32]:
+        """(outputs,), or one for all as a shape of (); never so fine that the bias would not fit an int32."""
+        others = tuple(i for i in range(weight.ndim) if i != axis)
+        scale = np.abs(weight).max(axis=others) / self._most
+        if bias is not None:
+            scale = np.maximum(scale, np.abs(bias) / (step * _BIAS_LIMIT))
+        if not self._choice.per_channel:
+            scale = scale.max()
+        return np.where(scale > 0, scale, 1.0).astype(np.float32)
+
+    def _write_constant(
+        self, layer: onnx.NodeProto, i: int, role: str, whole: NDArray[Any], scale: Any, zero: Any, axis: int
+    ) -> None:
+        name = f"{layer.name}_{role}"
+        inputs = [
+            add_constant(self._graph, f"{name}_{part}", value)
+            for part, value in (("quantized", whole), ("scale", scale), ("zero", zero))
+        ]
+        dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_dequantized"], name=f"{name}_dequantize")
+        if np.ndim(scale):
+            dequantize.attribute.append(helper.make_attribute("axis", axis))
+        self._nodes.append(dequantize)
+        layer.input[i] = f"{name}_dequantized"

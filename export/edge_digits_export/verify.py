@@ -1,32 +1,19 @@
-"""What an export does to the answers, measured, and the gates that it must pass."""
+"""What an export does to the answers, measured: Keras, fp32 and int8 on the same rows."""
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.classifier import Classifier
-from edge_digits.errors import GateError
+from edge_digits.errors import GateError, InputError
 from edge_digits.metrics import Evaluation
+from edge_digits_export.gates import Gate, Limits, check_gates
 
 Probabilities = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far an export may stray."""
-
-    fp32_difference: float = 1e-5
-    """Largest difference in any probability between Keras and fp32; and not one digit may differ."""
-    int8_drop: float = 0.0005
-    """Share of the rows by which int8 may be less accurate than fp32; a drop within its 95 % interval passes too."""
-    int8_agreement: float = 0.999
-    """Share of the rows on which int8 gives fp32's digit, over those where fp32's two best are more than .1 apart."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +41,11 @@ class Agreement:
             int(differs.sum()), int(clear.sum()), int((differs & clear).sum()),
         )  # fmt: skip
 
+    @property
+    def clear_share(self) -> float:
+        """Share of the clear rows on which both give the same digit; 1 where there are none."""
+        return 1 - self.different_clear_digits / self.clear_rows if self.clear_rows else 1.0
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -68,6 +60,8 @@ class Parity:
     """Accuracy of fp32 less that of int8."""
     drop_interval: float
     """Half the width of the drop's 95 % interval, over the rows on which just one of the two is right."""
+    mcnemar_p: float
+    """How often chance alone would set fp32 and int8 this far apart, or farther: McNemar's exact test."""
 
     @classmethod
     def of(cls, keras: Probabilities, fp32: Probabilities, int8: Probabilities, labels: NDArray[np.uint8]) -> Parity:
@@ -85,49 +79,87 @@ class Parity:
             Agreement.of(fp32, int8),
             (lost - won) / n,
             1.96 * math.sqrt(lost + won - (lost - won) ** 2 / n) / n,
+            mcnemar(lost, won),
         )
+
+    def gates(self, limits: Limits) -> list[Gate]:
+        """Every gate, passed or not."""
+        int8, wrong = self.fp32_int8, self.fp32_int8.different_clear_digits
+        return [
+            *fp32_gates(self.keras, self.keras_fp32, limits),
+            # Not "greater than": a NaN must fail, too.
+            Gate(
+                "int8 accuracy", self.drop, limits.int8_drop,
+                self.drop <= limits.int8_drop or self.drop <= self.drop_interval,
+                f"int8 is {100 * self.drop:.2f} points less accurate than fp32 (± {100 * self.drop_interval:.2f}, "
+                f"n = {int8.rows}); the limit is {100 * limits.int8_drop:g}",
+            ),
+            Gate(
+                "int8 agreement", int8.clear_share, limits.int8_agreement,
+                wrong <= 1 or int8.clear_share >= limits.int8_agreement,  # one row of a few is no share
+                f"int8 gives another digit than fp32 on {wrong} of {int8.clear_rows} clear rows; "
+                f"the limit is {1 - limits.int8_agreement:.2%}",
+            ),
+        ]  # fmt: skip
 
     def check(self, limits: Limits) -> None:
         """Raises GateError, with the gate and the figure, where a limit is passed."""
-        fp32, int8 = self.keras_fp32, self.fp32_int8
-        # Not "greater than": a NaN must fail, too.
-        if not fp32.max_difference <= limits.fp32_difference:
-            raise GateError(
-                f"fp32 differs from Keras by {fp32.max_difference:.2g} in a probability; the limit is "
-                f"{limits.fp32_difference:g}"
-            )
-        if fp32.different_digits:
-            raise GateError(f"fp32 gives another digit than Keras on {fp32.different_digits} of {fp32.rows} rows")
-        if not (self.drop <= limits.int8_drop or self.drop <= self.drop_interval):
-            raise GateError(
-                f"int8 is {100 * self.drop:.2f} points less accurate than fp32 (± {100 * self.drop_interval:.2f}, "
-                f"n = {int8.rows}); the limit is {100 * limits.int8_drop:g}"
-            )
-        wrong = int8.different_clear_digits
-        if wrong > 1 and 1 - wrong / int8.clear_rows < limits.int8_agreement:
-            raise GateError(
-                f"int8 gives another digit than fp32 on {wrong} of {int8.clear_rows} clear rows; "
-                f"the limit is {1 - limits.int8_agreement:.2%}"
-            )
+        check_gates(self.gates(limits))
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {
             "keras": self.keras.as_dict(), "fp32": self.fp32.as_dict(), "int8": self.int8.as_dict(),
             "keras_fp32": asdict(self.keras_fp32), "fp32_int8": asdict(self.fp32_int8),
-            "int8_drop": self.drop, "int8_drop_interval": self.drop_interval,
+            "int8_drop": self.drop, "int8_drop_interval": self.drop_interval, "mcnemar_p": self.mcnemar_p,
         }  # fmt: skip
 
-    def text(self) -> str:
+    def text(self, rows_were: str = "held out") -> str:
         """A table for people."""
-        lines = [f"on {self.fp32.n:,} held-out rows      accuracy  largest difference  other digit"]
+        about = f"on {rows_text(self.fp32.n, rows_were)}"
+        width = max(28, len(about) + 2)
+        lines = [f"{about:<{width}}{'accuracy':>10}{'largest difference':>20}{'other digit':>13}"]
         against = {"Keras": None, "fp32": self.keras_fp32, "int8": self.fp32_int8}
         for (name, agreement), found in zip(against.items(), (self.keras, self.fp32, self.int8), strict=True):
-            row = f"{name:<28}{100 * found.accuracy:8.2f} %"
+            row = f"{name:<{width}}{100 * found.accuracy:8.2f} %"
             if agreement is not None:
                 row += f"{agreement.max_difference:20.2g}{agreement.different_digits:13}"
             lines.append(row)
         return "\n".join(lines)
+
+
+def rows_text(n: int, were: str) -> str:
+    """`4,200 held-out rows`."""
+    return f"{n:,} held-out rows" if were == "held out" else f"{n:,} rows {were}"
+
+
+def fp32_gates(keras: Evaluation, agreement: Agreement, limits: Limits) -> list[Gate]:
+    """The gates that come before int8: whether the network reads at all, and fp32 as it does."""
+    difference = agreement.max_difference
+    return [
+        Gate(
+            "accuracy", keras.accuracy, limits.accuracy, keras.accuracy >= limits.accuracy,
+            f"Keras is right on {100 * keras.accuracy:.2f} % of {keras.n} rows; the limit is "
+            f"{100 * limits.accuracy:g} %: are its pixels scaled as it was trained?",
+        ),
+        Gate(
+            "fp32 difference", difference, limits.fp32_difference, difference <= limits.fp32_difference,
+            f"fp32 differs from Keras by {difference:.2g} in a probability; the limit is {limits.fp32_difference:g}",
+        ),
+        Gate(
+            "fp32 digits", agreement.different_digits, 0, agreement.different_digits == 0,
+            f"fp32 gives another digit than Keras on {agreement.different_digits} of {agreement.rows} rows",
+        ),
+    ]  # fmt: skip
+
+
+def mcnemar(lost: int, won: int) -> float:
+    """The two-sided p-value of McNemar's exact test: the first alone is right on `lost` rows, the second on `won`."""
+    n, term, tail = lost + won, 1, 1
+    for k in range(min(lost, won)):
+        term = term * (n - k) // (k + 1)  # n over k + 1
+        tail += term
+    return min(1.0, float(2 * tail / 2**n))
 
 
 def check_finite(name: str, answers: Probabilities) -> None:
@@ -137,12 +169,10 @@ def check_finite(name: str, answers: Probabilities) -> None:
         raise GateError(f"{name} gives NaN on {bad} of {len(answers)} rows")
 
 
-def latency_ratio(fp32: Classifier, int8: Classifier, tile: NDArray[np.uint8], rounds: int = 300) -> float:
-    """How many times longer fp32 takes than int8 on one tile and one thread: the ratio of medians, measured in turn."""
-    seconds: list[list[float]] = [[], []]
-    for _ in range(rounds):
-        for times, classifier in zip(seconds, (fp32, int8), strict=True):
-            started = time.perf_counter()
-            classifier.classify(tile)
-            times.append(time.perf_counter() - started)
-    return float(np.median(seconds[0]) / np.median(seconds[1]))
+def check_probabilities(source: str, answers: Probabilities) -> None:
+    """Raises InputError, with the name of the network's source, where its answers (n, 10) are no probabilities."""
+    sums = answers.sum(axis=1)
+    off = int(np.abs(sums - 1).argmax())
+    if answers.min() < 0 or not abs(float(sums[off]) - 1) <= 1e-3:
+        found = f"values from {answers.min():.3g} to {answers.max():.3g} that sum to {sums[off]:.3g}"
+        raise InputError(source, f"gives {found}, and no ten probabilities for each tile: end it with a softmax")

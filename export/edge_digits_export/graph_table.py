@@ -1,0 +1,100 @@
+"""A model's graph as a table: operators, shapes, parameters, multiply-adds and bytes, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import onnx
+from onnx import numpy_helper
+
+from edge_digits.errors import ModelError
+from edge_digits.model_files import ModelFile
+from edge_digits.onnx_file import plain
+from edge_digits_export.graph import attribute, shapes
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class GraphRow:
+    """One operator, with the constants that it is given; those of its weights' DequantizeLinear are among them."""
+
+    name: str
+    operator: str
+    output: Shape | None
+    """None for the number of tiles; no shape at all where it cannot be told."""
+    parameters: int
+    """Weights and biases; scales and shapes are none."""
+    multiply_adds: int
+    """For one tile."""
+    bytes: int
+    """Of its constants; those that it shares are counted where they are first used."""
+
+
+def graph_rows(model: onnx.ModelProto) -> list[GraphRow]:
+    """A row for each operator, in the order of the graph; what dequantizes constants counts to the one behind it."""
+    known = shapes(model)
+    sizes = {tensor.name: numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer}
+    given = {name: [name] for name in sizes}
+    """Tensor → the constants that it is made of."""
+    rows, counted = [], set[str]()
+    for node in model.graph.node:
+        constants = [name for name in node.input if name in given]
+        if node.op_type == "DequantizeLinear" and len(constants) == len(node.input):
+            given[node.output[0]] = [name for constant in constants for name in given[constant]]
+            known.setdefault(node.output[0], known[node.input[0]])
+            continue
+        weights = constants if node.op_type in {"Conv", "Gemm", "MatMul", "BatchNormalization", "PRelu"} else []
+        shape = known.get(node.output[0])
+        held = {name for constant in constants for name in given[constant]} - counted
+        counted |= held
+        rows.append(
+            GraphRow(
+                node.name or node.output[0],
+                node.op_type,
+                shape,
+                sum(prod(size or 1 for size in known.get(name, ())) for name in weights),
+                _multiply_adds(node, shape, [known.get(name) for name in node.input]),
+                sum(sizes[name] for name in held),
+            )
+        )
+    return rows
+
+
+def _multiply_adds(node: onnx.NodeProto, output: Shape | None, inputs: Sequence[Shape | None]) -> int:
+    """Of a convolution or a matrix product, for one tile."""
+    if node.op_type not in {"Conv", "Gemm", "MatMul"} or len(inputs) < 2 or inputs[1] is None or output is None:
+        return 0
+    if node.op_type == "Conv":
+        return prod(size or 1 for size in output[1:]) * prod(size or 1 for size in inputs[1][1:])
+    depth = inputs[1][1 if node.op_type == "Gemm" and attribute(node, "transB", 0) else -2] or 1
+    return prod(size or 1 for size in output[1:]) * depth
+
+
+def graph_table(file: ModelFile) -> Iterator[str]:
+    """The lines of the table, with sums at its end. Raises ModelError for what onnx cannot read."""
+    try:
+        rows = graph_rows(onnx.load_from_string(file.data))
+    except (onnx.shape_inference.InferenceError, ValueError, KeyError) as error:
+        raise ModelError(f"{file.name}: its shapes cannot be told: {plain(str(error).splitlines()[0])}") from error
+    total = GraphRow(
+        "all", f"{len(rows)} operators", None, sum(row.parameters for row in rows),
+        sum(row.multiply_adds for row in rows), sum(row.bytes for row in rows),
+    )  # fmt: skip
+    cells = [["name", "operator", "output", "parameters", "multiply-adds", "bytes"]]
+    for row in [*rows, total]:
+        numbers = (row.parameters, row.multiply_adds, row.bytes)
+        texts = [plain(row.name), plain(row.operator), _text(row.output)]
+        cells.append([*texts, *(f"{number:,}" if number else "–" for number in numbers)])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for line in cells:
+        texts = [cell.ljust(width) for cell, width in zip(line[:3], widths[:3], strict=True)]
+        texts += [cell.rjust(width) for cell, width in zip(line[3:], widths[3:], strict=True)]
+        yield "  ".join(texts).rstrip()
+    yield f"{file.name}: {len(file.data):,} bytes in all"
+
+
+def _text(shape: Shape | None) -> str:
+    return "" if shape is None else " × ".join("N" if size is None else str(size) for size in shape)

@@ -1,0 +1,135 @@
+"""NAME.proof.json: all that was measured of an export, for people and for `publish`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edge_digits
+from edge_digits_export.bench import Candidate
+from edge_digits_export.calibration import CalibrationTiles
+from edge_digits_export.gates import Gate
+from edge_digits_export.layers import Layer
+from edge_digits_export.search import Trial
+from edge_digits_export.temperature import Temperature
+from edge_digits_export.verify import Probabilities
+from edge_digits_train.data import DataSet
+
+DISAGREEMENTS = 25
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an export has found out."""
+
+    name: str
+    recipe: str
+    source: Mapping[str, Any]
+    parameters: int
+    temperature: Temperature
+    candidate: Candidate
+    """The int8 model that was kept."""
+    calibration: CalibrationTiles
+    trials: Sequence[Trial] | None
+    gates: Sequence[Gate]
+    layers: Sequence[Layer]
+    compared: DataSet
+    fp32: Probabilities
+    """(n, 10), to the compared rows."""
+    files: Mapping[str, bytes]
+    """fp32 and int8."""
+    microseconds: Mapping[str, float]
+    """fp32 and int8, one tile on one thread."""
+
+
+def build_proof(found: Findings) -> dict[str, Any]:
+    """As plain data, ready to be written."""
+    fp32, int8 = found.microseconds["fp32"], found.microseconds["int8"]
+    return {
+        "name": found.name,
+        "version": edge_digits.__version__,
+        "recipe": found.recipe,
+        "source": dict(found.source),
+        "parameters": found.parameters,
+        "multiply_adds": sum(layer.multiply_adds for layer in found.layers),
+        "temperature": found.temperature.as_dict(),
+        "quantization": {
+            "choice": found.candidate.choice.as_dict(),
+            "tiles": found.calibration.as_dict(),
+            "ranges": {name: list(ends) for name, ends in found.candidate.ranges.items()},
+        },
+        "search": None if found.trials is None else [trial.as_dict() for trial in found.trials],
+        "gates": [gate.as_dict() for gate in found.gates],
+        "parity": found.candidate.parity.as_dict(),
+        "layers": [layer.as_dict() for layer in found.layers],
+        "files": {
+            precision: {
+                "file": f"{found.name}-{precision}.onnx",
+                "bytes": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+            for precision, data in found.files.items()
+        },
+        "latency": {
+            "fp32_us": fp32,
+            "int8_us": int8,
+            "ratio_fp32_to_int8": round(fp32 / int8, 2),
+            "threads": 1,
+            "batch": 1,
+        },
+        "disagreements": _disagreements(found.compared, found.fp32, found.candidate.answers),
+        "check": _check_tiles(found.compared, found.fp32, found.candidate.answers),
+        "tools": tool_versions(),
+    }
+
+
+def tool_versions() -> dict[str, str]:
+    """The versions of what an export is made with."""
+    return {name: version(name) for name in ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime")}
+
+
+def _disagreements(rows: DataSet, fp32: Probabilities, int8: Probabilities) -> list[dict[str, Any]]:
+    """The rows on which the two models differ most, in any probability."""
+    difference = np.abs(fp32 - int8).max(axis=1)
+    most = np.argsort(-difference, kind="stable")[:DISAGREEMENTS]
+    return [
+        {
+            "row": int(row),
+            "label": int(rows.labels[row]),
+            "fp32": _plain(fp32[row]),
+            "int8": _plain(int8[row]),
+            "difference": float(difference[row]),
+            "tile": _packed(rows.tiles[row]),
+        }
+        for row in most
+    ]
+
+
+def _check_tiles(rows: DataSet, fp32: Probabilities, int8: Probabilities) -> dict[str, Any]:
+    """The first row of each digit that both read rightly and clearly: no other CPU's rounding changes it."""
+    clear = np.minimum(fp32.max(axis=1), int8.max(axis=1)) > 0.9
+    right = (fp32.argmax(axis=1) == rows.labels) & (int8.argmax(axis=1) == rows.labels) & clear
+    found = [np.flatnonzero(right & (rows.labels == digit))[:1] for digit in range(10)]
+    chosen = np.concatenate(found)
+    return {
+        "tiles": _packed(rows.tiles[chosen]),
+        "expected": {
+            "fp32": [_plain(row) for row in fp32[chosen]],
+            "int8": [_plain(row) for row in int8[chosen]],
+        },
+    }
+
+
+def _packed(tiles: NDArray[np.uint8]) -> str:
+    return base64.b64encode(np.ascontiguousarray(tiles).tobytes()).decode("ascii")
+
+
+def _plain(probabilities: NDArray[np.float32]) -> list[float]:
+    return [float(f"{value:.7g}") for value in probabilities]  # all that a float32 holds
