@@ -79,9 +79,7 @@ def test_reading_an_array_leaves_it_as_it_was(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("inverted", [False, True], ids=["ink_bright", "ink_dark"])
-def test_a_28_by_28_picture_gives_exactly_what_its_row_gives(
-    reader: Reader, tiles: Tiles, inverted: bool
-) -> None:
+def test_a_28_by_28_picture_gives_exactly_what_its_row_gives(reader: Reader, tiles: Tiles, inverted: bool) -> None:
     chosen = tiles[some(200, seed=7)]
     told = reader.classifier.classify(chosen)
     for tile, row, confidence in zip(chosen, told.probabilities, told.confidences, strict=True):

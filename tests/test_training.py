@@ -704,9 +704,7 @@ def test_command_explains_wrong_usage_and_exits_with_2(tmp_path, arguments, reas
 def test_ctrl_c_ends_with_130_keeps_the_run_and_says_how_to_go_on(trained, recipe, tmp_path, data):
     arguments = ["--recipe", recipe, "--data", str(data), "--passes", "3", "--seed", "5", "-o", "my run"]
     started = [sys.executable, "-m", "edge_digits", "train", *arguments]
-    with subprocess.Popen(
-        started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as process:
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
         assert process.stdout is not None
         for line in process.stderr:

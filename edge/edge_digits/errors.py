@@ -1,17 +1,17 @@
 """Every error that edge-digits raises on purpose, and the exit code each becomes on the command line.
 
-    EdgeDigitsError
-    ├── InputError              1  an input that cannot be read
-    │   ├── ImageError             a picture
-    │   └── TableError             a CSV file, with its line
-    ├── OutputError             1  an output that cannot be written
-    ├── UsageError              2  a call that makes no sense
-    │   ├── OutputExistsError      an output that is there already
-    │   └── MissingExtraError      a command whose packages are not installed
-    ├── ModelError              3  a model that is missing, damaged or not of the contract
-    ├── LibraryError            3  a library that cannot be loaded
-    ├── SourceError             4  no camera or stream
-    └── GateError               5  a figure that falls short of its limit
+EdgeDigitsError
+├── InputError              1  an input that cannot be read
+│   ├── ImageError             a picture
+│   └── TableError             a CSV file, with its line
+├── OutputError             1  an output that cannot be written
+├── UsageError              2  a call that makes no sense
+│   ├── OutputExistsError      an output that is there already
+│   └── MissingExtraError      a command whose packages are not installed
+├── ModelError              3  a model that is missing, damaged or not of the contract
+├── LibraryError            3  a library that cannot be loaded
+├── SourceError             4  no camera or stream
+└── GateError               5  a figure that falls short of its limit
 """
 
 from __future__ import annotations

@@ -70,9 +70,7 @@ def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
     return bool(np.mean(border <= threshold) > 0.5)
 
 
-def flatten(
-    gray: NDArray[np.uint8], window: float, *, sharp: bool = False
-) -> NDArray[np.uint8]:
+def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> NDArray[np.uint8]:
     """Light ink on dark, uneven light taken out: 0 for ground, up to 255 for the strongest ink there can be.
 
     The ground is what an opening wider than any stroke leaves, smoothed; ink is how far a pixel rises above it.

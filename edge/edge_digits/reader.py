@@ -68,17 +68,13 @@ class Reader:
         digits: list[Digit] = []
         refused = list(rejected)
         lines: dict[int, int] = {}  # a line whose every region is rejected leaves no gap
-        for region, digit, probabilities in zip(
-            regions, predictions.digits, predictions.probabilities, strict=True
-        ):
+        for region, digit, probabilities in zip(regions, predictions.digits, predictions.probabilities, strict=True):
             confidence = float(probabilities[digit])
             if confidence < self.min_confidence:
                 refused.append(Rejected(region.box, f"unsure: {confidence:.0%} for {digit}"))
                 continue
             line = lines.setdefault(region.line, len(lines))
-            digits.append(
-                Digit(int(digit), confidence, region.box, line, tuple(float(p) for p in probabilities))
-            )
+            digits.append(Digit(int(digit), confidence, region.box, line, tuple(float(p) for p in probabilities)))
         return Reading(tuple(digits), tuple(refused))
 
 
