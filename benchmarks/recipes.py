@@ -1,8 +1,7 @@
 """Finished runs → the figures that `edge-digits recipes` lists: `python benchmarks/recipes.py RUN…`.
 
 Of each recipe the last run named counts. Its figure is that of its own test rows where the data has some (of the refit,
-where there is one), else that of its validation rows: in the last pass, or in the best where the recipe stops early or
-keeps the best as the post did.
+where there is one), else that of its validation rows in the best pass; that of the last pass stands beside it.
 """
 
 from __future__ import annotations

@@ -192,16 +192,27 @@ def test_proof_holds_the_figures_of_a_fresh_comparison(exported, proof, run, hel
         fresh = Evaluation.from_probabilities(given, held_out.labels)
         assert (parity[name]["accuracy"], parity[name]["n"]) == (fresh.accuracy, 250)
         assert parity[name]["interval"] == list(fresh.interval)
-    difference = np.abs(answers[1] - answers[2])
-    assert parity["fp32_int8"]["max_difference"] == pytest.approx(difference.max(), rel=1e-4)
-    assert parity["fp32_int8"]["mean_difference"] == pytest.approx(difference.mean(), rel=1e-4)
-    differs = answers[1].argmax(axis=1) != answers[2].argmax(axis=1)
-    assert parity["fp32_int8"]["different_digits"] == differs.sum()
-    right = [a.argmax(axis=1) == held_out.labels for a in answers[1:]]
-    lost, won = (right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()
-    assert parity["mcnemar_p"] == pytest.approx(stats.binomtest(lost, lost + won).pvalue if lost + won else 1)
     assert proof["parameters"] == network.count_params()
     assert proof["multiply_adds"] == run.settings()["network"]["multiply_adds"]
+
+
+def test_int8_is_compared_with_fp32_on_2000_rows_at_least(exported, proof, rows):
+    training, held_out = rows
+    parity = proof["parity"]
+    assert (len(held_out), parity["int8"]["n"], parity["fp32_int8"]["rows"]) == (250, 250, 2000)
+    more = training[np.linspace(0, len(training) - 1, 1750).astype(int)]
+    tiles, labels = (np.concatenate(pair) for pair in ((held_out.tiles, more.tiles), (held_out.labels, more.labels)))
+    answers = [Classifier(path).classify(tiles).probabilities for path in (exported.fp32, exported.int8)]
+    difference = np.abs(answers[0] - answers[1])
+    assert parity["fp32_int8"]["max_difference"] == pytest.approx(difference.max(), rel=1e-4)
+    assert parity["fp32_int8"]["mean_difference"] == pytest.approx(difference.mean(), rel=1e-4)
+    differs = answers[0].argmax(axis=1) != answers[1].argmax(axis=1)
+    assert parity["fp32_int8"]["different_digits"] == differs.sum()
+    right = [a.argmax(axis=1) == labels for a in answers]
+    lost, won = (right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()
+    assert parity["mcnemar_p"] == pytest.approx(stats.binomtest(lost, lost + won).pvalue if lost + won else 1)
+    assert parity["int8_drop"] == pytest.approx((lost - won) / 2000)
+    assert "fp32 were set side by side on 1,750 training rows as well" in exported.text()
 
 
 def test_proof_says_where_the_network_comes_from(exported, proof, run, data):
@@ -455,9 +466,11 @@ def spoil(dense: Path, path: Path, weight: float) -> Path:
 def test_search_leaves_the_spoilt_layer_in_float_and_says_so(tmp_path, data, dense):
     source = spoil(dense, tmp_path / "spoilt.keras", 1e4)
     said: list[str] = []
-    done = export(
-        ExportSettings(source, tmp_path / "out", data, search=True, choice=QuantizationChoice(100)), said.append
+    limits = Limits(int8_drop=0.005, int8_agreement=0.99)  # a network of 16 units is coarse in int8
+    settings = ExportSettings(
+        source, tmp_path / "out", data, limits=limits, search=True, choice=QuantizationChoice(100)
     )
+    done = export(settings, said.append)
     assert done.choice.float_layers == ("dense1",)
     assert "left in float: dense1; with every layer in int8 no choice passes" in said
     table = json.loads(done.proof.read_text())["search"]
@@ -676,7 +689,7 @@ def test_command_prints_the_comparison_and_the_files(run, tmp_path, capsys):
     lines = said.out.splitlines()
     assert lines[0].startswith("on 250 held-out rows")
     assert [line.split()[0] for line in lines[1:4]] == ["Keras", "fp32", "int8"]
-    for line, precision in zip(lines[4:], ("fp32", "int8"), strict=True):
+    for line, precision in zip(lines[5:], ("fp32", "int8"), strict=True):
         path = tmp_path / f"mine-{precision}.onnx"
         assert line == f"{path}  {path.stat().st_size:,} bytes"
     assert "converting" in said.err

@@ -218,7 +218,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[EdgeDigitsError], str]] = {
         {"parity__int8_drop": 0.0006, "parity__int8_drop_interval": 0.01}, GateError, "the limit is 0.05"
     ),
     "NaN drop": ({"parity__int8_drop": math.nan}, GateError, "int8 is nan points less"),
-    "few rows": ({"parity__fp32_int8__rows": 1999}, GateError, "compared on 1,999 rows; the least is 2,000"),
+    "few rows": ({"parity__int8__n": 1999}, GateError, "measured on 1,999 rows; the least is 2,000"),
     "agreement": (
         {"parity__fp32_int8__different_clear_digits": 3, "parity__fp32_int8__clear_rows": 2500},
         GateError, r"another digit than fp32 on 3 of 2,500 clear rows; the limit is 0\.10%",

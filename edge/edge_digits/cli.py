@@ -466,6 +466,7 @@ def recipes(
     if name is not None:
         _print(find_recipe(name).read_text(encoding="utf-8").rstrip())
         return
+    _note("counting parameters with Keras")
     found = list_recipes()
     _print(json.dumps(found.as_list()) if format is ReportFormat.json else found.text())
 

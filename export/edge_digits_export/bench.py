@@ -55,16 +55,21 @@ class Bench:
         fp32: onnx.ModelProto,
         keras: Probabilities,
         compared: DataSet,
+        more: DataSet,
         draw: Callable[[int], CalibrationTiles],
         limits: Limits,
         folder: Path,
         source: Path,
     ) -> None:
-        """`draw` gives so many calibration tiles; `folder` is for files that nobody keeps."""
-        self.fp32, self.compared = fp32, compared
+        """`more`: rows on which fp32 and int8 are compared with each other besides, or none.
+
+        `draw` gives so many calibration tiles; `folder` is for files that nobody keeps.
+        """
+        self.fp32, self.compared, self._more = fp32, compared, more
         self._keras, self._draw, self._limits, self._folder, self._source = keras, draw, limits, folder, source
         self.classifier = self._load(fp32, "fp32")
         self.answers = self.classifier.classify(compared.tiles).probabilities
+        self._more_answers = self.classifier.classify(more.tiles).probabilities
         self._tiles: dict[int, CalibrationTiles] = {}
         self._ranges: dict[tuple[int, str], dict[str, Range]] = {}
         self._made = 0
@@ -89,7 +94,8 @@ class Bench:
         self._made += 1
         classifier = self._load(model, f"int8-{self._made}")
         answers = classifier.classify(self.compared.tiles).probabilities
-        parity = Parity.of(self._keras, self.answers, answers, self.compared.labels)
+        more = (self._more_answers, classifier.classify(self._more.tiles).probabilities, self._more.labels)
+        parity = Parity.of(self._keras, self.answers, answers, self.compared.labels, more)
         used = {name: ranges[name] for name in wanted}
         return Candidate(choice, model, used, classifier, answers, parity, parity.gates(self._limits))
 

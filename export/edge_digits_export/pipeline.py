@@ -97,7 +97,7 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
         return draw_calibration(source.training, n, source.augmentation)
 
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(fp32, answers, source.compared, draw, settings.limits, Path(folder), settings.source)
+        bench = Bench(fp32, answers, source.compared, source.more, draw, settings.limits, Path(folder), settings.source)
         recorded = _recorded_gate(source, answers)
         # What is wrong before int8 is said before any time is spent on it.
         check_gates([*recorded, *(g for g in bench.fp32_gates() if not g.name.startswith("int8"))])

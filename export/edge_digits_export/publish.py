@@ -15,10 +15,9 @@ from edge_digits.onnx_file import read_onnx
 from edge_digits.outputs import open_output, stage_output
 from edge_digits_export.card import card
 from edge_digits_export.convert import hash_weights, load_network
+from edge_digits_export.gates import LEAST_ROWS
 from edge_digits_export.rebuild import build_facts
 
-LEAST_ROWS = 2_000
-"""On fewer rows a lost .05 points is less than one row, and the gates say nothing."""
 MOST_DROP = 0.0005
 """Share of the rows by which int8 may be less accurate; here being within chance is no excuse."""
 LEAST_AGREEMENT = 0.999
@@ -103,8 +102,8 @@ def _check_figures(proof: dict[str, Any]) -> None:
     for gate in proof["gates"]:
         if not gate["passed"]:
             raise GateError(f"{name}: the gate {gate['name']!r} was not passed: {gate['figure']} ({gate['limit']})")
-    if differ["rows"] < LEAST_ROWS:
-        raise GateError(f"{name}: compared on {differ['rows']:,} rows; the least is {LEAST_ROWS:,}")
+    if parity["int8"]["n"] < LEAST_ROWS:
+        raise GateError(f"{name}: measured on {parity['int8']['n']:,} rows; the least is {LEAST_ROWS:,}")
     if not exact["max_difference"] <= MOST_DIFFERENCE:
         raise GateError(
             f"{name}: fp32 differs from Keras by {exact['max_difference']:.2g} in a probability; the limit is "

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_digits.errors import InputError, UsageError
 from edge_digits_export.calibration import MILD
+from edge_digits_export.gates import LEAST_ROWS
 from edge_digits_train.augment import Augmentation
 from edge_digits_train.data import DataSet, LoadedData, Split, load_data, split_data
 from edge_digits_train.runs import Run
@@ -41,6 +44,13 @@ class Source:
     """The accuracy on the compared rows that the training wrote down."""
     about: dict[str, Any]
     """For the proof."""
+
+    @property
+    def more(self) -> DataSet:
+        """Training rows on which int8 and fp32 are compared as well, where the compared rows are too few."""
+        missing = 0 if self.compared is self.training else LEAST_ROWS - len(self.compared)
+        n = min(max(missing, 0), len(self.training))
+        return self.training[np.linspace(0, len(self.training) - 1, n).astype(np.int64)]
 
 
 def open_source(path: Path, data: str | Path | None, name: str | None) -> Source:

@@ -47,9 +47,13 @@ class Agreement:
         return 1 - self.different_clear_digits / self.clear_rows if self.clear_rows else 1.0
 
 
+Pair = tuple[Probabilities, Probabilities, NDArray[np.uint8]]
+"""What fp32 and int8 say, (n, 10) each, and the truth, (n,)."""
+
+
 @dataclass(frozen=True)
 class Parity:
-    """Keras, fp32 and int8 on the same held-out rows."""
+    """Keras, fp32 and int8 on the same held-out rows; fp32 and int8 on more rows, where those are few."""
 
     keras: Evaluation
     fp32: Evaluation
@@ -64,19 +68,33 @@ class Parity:
     """How often chance alone would set fp32 and int8 this far apart, or farther: McNemar's exact test."""
 
     @classmethod
-    def of(cls, keras: Probabilities, fp32: Probabilities, int8: Probabilities, labels: NDArray[np.uint8]) -> Parity:
-        """Compares the answers of the three, (n, 10) each, with the truth, (n,). Raises GateError for a NaN in them."""
+    def of(
+        cls,
+        keras: Probabilities,
+        fp32: Probabilities,
+        int8: Probabilities,
+        labels: NDArray[np.uint8],
+        more: Pair | None = None,
+    ) -> Parity:
+        """Compares the answers of the three, (n, 10) each, with the truth, (n,). Raises GateError for a NaN in them.
+
+        `more` is of other rows, on which fp32 and int8 are compared as well: with each other, not for their accuracy.
+        """
         for name, answers in (("Keras", keras), ("fp32", fp32), ("int8", int8)):
             check_finite(name, answers)
-        right = [answers.argmax(axis=1) == labels for answers in (fp32, int8)]
+        pair: Pair = fp32, int8, labels
+        if more is not None:
+            check_finite("int8", more[1])
+            pair = (np.concatenate([fp32, more[0]]), np.concatenate([int8, more[1]]), np.concatenate([labels, more[2]]))
+        right = [answers.argmax(axis=1) == pair[2] for answers in pair[:2]]
         lost, won = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
-        n = len(labels)
+        n = len(pair[2])
         return cls(
             Evaluation.from_probabilities(keras, labels),
             Evaluation.from_probabilities(fp32, labels),
             Evaluation.from_probabilities(int8, labels),
             Agreement.of(keras, fp32),
-            Agreement.of(fp32, int8),
+            Agreement.of(pair[0], pair[1]),
             (lost - won) / n,
             1.96 * math.sqrt(lost + won - (lost - won) ** 2 / n) / n,
             mcnemar(lost, won),
@@ -125,6 +143,9 @@ class Parity:
             if agreement is not None:
                 row += f"{agreement.max_difference:20.2g}{agreement.different_digits:13}"
             lines.append(row)
+        more = self.fp32_int8.rows - self.int8.n
+        if more:
+            lines.append(f"int8 and fp32 were set side by side on {more:,} training rows as well")
         return "\n".join(lines)
 
 
