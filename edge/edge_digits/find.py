@@ -56,6 +56,9 @@ class Found:
     regions: tuple[Region, ...]
     """Line by line, each from left to right."""
     rejected: tuple[Rejected, ...]
+    ink: NDArray[np.uint8] | None = field(default=None, repr=False)
+    """The picture's ink, bright on black, light flattened; scaled down where the picture was. None where none rises
+    above the noise."""
 
 
 def find(image: NDArray[np.uint8]) -> Found:
@@ -92,7 +95,7 @@ def find(image: NDArray[np.uint8]) -> Found:
         rejected.append((everything, f"the smaller ones of over {MAX_PIECES:,} pieces of ink"))
     worth_telling = [(piece, reason) for piece, reason in rejected if max(piece.w, piece.h) >= MIN_HEIGHT]
     return Found(
-        tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in worth_telling)
+        tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in worth_telling), ink
     )
 
 
