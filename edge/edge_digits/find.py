@@ -9,14 +9,25 @@ from numpy.typing import NDArray
 
 from edge_digits.ink import INK_LEVEL, find_ink, noise, shrink
 from edge_digits.opencv import cv2
-from edge_digits.pieces import MAX_PIECES, Labels, Piece, Slopes, connect, is_writing, set_apart, typical_stroke
+from edge_digits.pieces import (
+    MAX_PIECES,
+    Labels,
+    Piece,
+    Slopes,
+    beside_sheet,
+    connect,
+    is_writing,
+    set_apart,
+    typical_stroke,
+)
 from edge_digits.reading import Box, Rejected
 
 WORKING_SIDE = 1600
 """Pixels: a larger picture is scaled down to this before it is searched."""
-GROUND_WINDOWS = (1 / 3, 1 / 10)
-"""Shares of the picture's longer side: what is wider is ground, not stroke. The narrower one is for when the wider
-finds no writing, but a sheet of paper, or the desk it lies on."""
+GROUND_WINDOW = 1 / 3
+"""Share of the picture's longer side: what is wider is ground, not stroke."""
+SHEET_WINDOW = 1 / 10
+"""The same, where what was found is no writing, but a sheet of paper, or the desk it lies on."""
 MIN_HEIGHT = 7
 """Pixels: what is smaller cannot be read."""
 FAINTER = 0.9
@@ -66,14 +77,18 @@ def find(image: NDArray[np.uint8]) -> Found:
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
     scale = min(1.0, WORKING_SIDE / max(gray.shape))
     gray = shrink(np.asarray(gray, np.uint8), WORKING_SIDE)
-    for window in GROUND_WINDOWS:
-        inked = find_ink(gray, window)
+    inked = find_ink(gray, GROUND_WINDOW)
+    if inked is None:
+        return Found((), ())
+    labels, pieces = connect(inked.values, inked.level)
+    if not is_writing(labels, pieces):
+        beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
+        inked = find_ink(gray, SHEET_WINDOW)
         if inked is None:
             return Found((), ())
-        ink, level = inked
-        labels, pieces = connect(ink, level)
-        if is_writing(labels, pieces):
-            break
+        inked = inked.without(beside, noise(gray)) or inked
+        labels, pieces = connect(inked.values, inked.level)
+    ink, level = inked.values, inked.level
     stroke = typical_stroke(labels, pieces)
     slopes = Slopes.of(ink, noise(gray))
     pieces, rejected = set_apart(labels, pieces, stroke, slopes)

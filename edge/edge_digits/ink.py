@@ -5,6 +5,8 @@ Every length is relative to the picture's side.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +27,26 @@ CLEARLY_LESS_INK = 1.5
 """Light on dark or dark on light: the one with less ink, where it is less by this factor."""
 
 
-def find_ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8], float] | None:
-    """The ink of a picture, (H, W) uint8, and its level, 0 to 255; None where there is none.
+@dataclass(frozen=True)
+class Ink:
+    """What rises above the ground of a picture."""
+
+    values: NDArray[np.uint8]
+    """(H, W): 0 for ground, up to 255."""
+    level: float
+    """How strong it is, 0 to 255."""
+    is_light: bool
+    """Light on dark in the picture."""
+
+    def without(self, mask: NDArray[np.uint8], noise: float) -> Ink | None:
+        """The ink where a mask, (H, W), is 0; None where there is none above the `noise`."""
+        values = np.where(mask > 0, np.uint8(0), self.values)
+        level = ink_level(values, noise)
+        return None if level is None else Ink(values, level, self.is_light)
+
+
+def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
+    """The ink of a picture, (H, W) uint8; None where there is none.
 
     `window` is the share of the picture's longer side from which a thing is too wide for ink.
 
@@ -44,7 +64,7 @@ def find_ink(gray: NDArray[np.uint8], window: float) -> tuple[NDArray[np.uint8],
     light = gray if is_light else np.asarray(255 - gray, np.uint8)
     ink = flatten(light, window, sharp=True)
     level = ink_level(ink, noise(light))
-    return None if level is None else (ink, level)
+    return None if level is None else Ink(ink, level, is_light)
 
 
 def _ink_share(light: NDArray[np.uint8], window: float) -> float:

@@ -24,6 +24,8 @@ MAX_BORDER_INK = 0.3
 """Share of the picture's border that ink may cover; more, and it is what surrounds the paper."""
 SHEET = 0.15
 """Share of the picture that the box of a blob covers at least if it may be paper with writing on it."""
+EDGE_OF_SHEET = 1 / 100
+"""Share of the picture's longer side that a sheet's edge, with its shadow, is wide."""
 BLOB, NOISE = "a blob", "noise"
 EDGE_WIDTH = 1 / 24
 """Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
@@ -41,14 +43,16 @@ MAX_HOLES = 4
 """An 8 has two; the rest is for loops that cross themselves."""
 MIN_HOLE = 0.001
 """Share of its box that a hole covers at least to count."""
-RULE_THICKNESS = 0.5
+RULE_THICKNESS = 0.75
 """Share of the stroke's width that a rule is thick at most."""
 RULE_LENGTH = 0.6
 """Share of the picture's side that a rule is long at least."""
+RULE_COVERAGE = 0.6
+"""Share of its length on which a rule is seen at least."""
 RULE_GAP = 0.25
 """Share of the picture's side over which writing may hide it."""
 RULE_ASPECT = 12
-"""A straight stroke this many times longer than high, and no taller than a stroke, is a rule."""
+"""A rule is at least this many times longer than a stroke is wide, and so is a piece that is one longer than high."""
 
 Labels = NDArray[np.int32]
 """(H, W): the number of the connected ink that a pixel belongs to; 0 for none."""
@@ -141,8 +145,12 @@ def _rules(mask: NDArray[np.uint8], stroke: float) -> NDArray[np.uint8]:
         # A rule that slants is many short runs, end to end, and has a gap where a stroke crosses it.
         reach = np.ones((3, round(RULE_GAP * width) | 1), np.uint8)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(thin, cv2.MORPH_CLOSE, reach))
-        long = stats[:, cv2.CC_STAT_WIDTH] >= RULE_LENGTH * width
+        long = stats[:, cv2.CC_STAT_WIDTH] >= max(RULE_LENGTH * width, RULE_ASPECT * stroke)  # a 1 may be as high
         long[0] = False
+        for i in np.flatnonzero(long):  # the bars of a row of 7s stand in one line, too, but far apart
+            x, y, w, h = stats[i, :4]
+            own = (labels[y : y + h, x : x + w] == i) & (thin[y : y + h, x : x + w] > 0)
+            long[i] = np.mean(own.any(axis=0)) >= RULE_COVERAGE
         line = (thin & long[labels]).astype(np.uint8)
         rules |= line.T if upright else line
     return rules
@@ -165,6 +173,26 @@ def is_writing(labels: Labels, pieces: list[Piece]) -> bool:
         return False
     large = [piece for piece in pieces if piece.w * piece.h > SHEET * labels.size]
     return not any(_is_blob(labels, piece) for piece in large)
+
+
+def beside_sheet(labels: Labels, pieces: list[Piece], dark_ink: bool) -> NDArray[np.uint8]:
+    """1 where a picture of a sheet is no sheet, (H, W), told from ink that is no writing; its edge is counted in.
+
+    Where the ink is dark, it is the desk; where it is light, it is the sheet.
+    """
+    height, width = labels.shape
+    solid = [
+        p for p in pieces
+        if p.w * p.h > SHEET * labels.size
+        and (not (p.x > 0 and p.y > 0 and p.right < width and p.bottom < height) or _is_blob(labels, p))
+    ]  # fmt: skip
+    mask = np.isin(labels, [label for piece in solid for label in piece.labels]).astype(np.uint8)
+    edge = np.ones((round(max(height, width) * EDGE_OF_SHEET) * 2 + 1,) * 2, np.uint8)
+    if dark_ink:
+        return np.asarray(cv2.dilate(mask, edge), np.uint8)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    sheet = cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED)
+    return np.asarray(1 - cv2.erode(sheet, edge), np.uint8)
 
 
 def _is_blob(labels: Labels, piece: Piece) -> bool:
