@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from edge_digits_train.networks import build_network
 
@@ -53,6 +53,40 @@ def other_scaling() -> keras.Model:
     x = layers.Reshape((28, 28, 1))(layers.Rescaling(1 / 127.5, offset=-1)(tiles))
     x = layers.Flatten()(layers.Conv2D(4, 5, strides=2, activation="relu")(x))
     return keras.Model(tiles, softmax()(x))
+
+
+def divided_by_an_operation() -> keras.Model:
+    tiles = keras.Input((28, 28))
+    return keras.Model(tiles, softmax()(layers.Flatten()(ops.divide(tiles, 255.0))))
+
+
+def scaled_in_two_steps() -> keras.Model:
+    """The first of the two changes nothing."""
+    body = [layers.Rescaling(1.0), layers.Rescaling(1 / 255), layers.Flatten(), softmax()]
+    return keras.Sequential([keras.Input((28, 28)), *body])
+
+
+def bytes_with_a_channel() -> keras.Model:
+    """Raw bytes as (28, 28, 1), as image pipelines hand them on."""
+    body = [layers.Rescaling(1 / 255), layers.Conv2D(4, 5, strides=2, activation="relu"), layers.Flatten(), softmax()]
+    return keras.Sequential([keras.Input((28, 28, 1), dtype="uint8"), *body])
+
+
+def flattened_bytes() -> keras.Model:
+    """Reshaped before they are floats."""
+    tiles = keras.Input((28, 28), dtype="uint8")
+    return keras.Model(tiles, softmax()(layers.Rescaling(1 / 255)(layers.Flatten(dtype="uint8")(tiles))))
+
+
+def whole_numbers() -> keras.Model:
+    tiles = keras.Input((28, 28), dtype="int32")
+    return keras.Model(tiles, softmax()(layers.Flatten()(layers.Rescaling(1 / 255)(tiles))))
+
+
+def other_name() -> keras.Model:
+    """Its one answer has a name of its own."""
+    tiles = keras.Input((28, 28))
+    return keras.Model(tiles, {"digit": softmax()(layers.Flatten()(tiles))})
 
 
 def no_scaling() -> keras.Model:
@@ -160,10 +194,11 @@ def scored() -> keras.Model:
 
 ALL = [
     float_input, dense_only, rescaled_float, divided_float, normalised, other_scaling, no_scaling, residual, depthwise,
-    norms_behind, activations, convolutional_head, squeezed, nested, upright, scored,
+    norms_behind, activations, convolutional_head, squeezed, nested, upright, scored, divided_by_an_operation,
+    scaled_in_two_steps, bytes_with_a_channel, flattened_bytes, whole_numbers, other_name,
 ]  # fmt: skip
 
-SCALING_FLOATS = [rescaled_float, divided_float, normalised]
+SCALING_FLOATS = [rescaled_float, divided_float, normalised, divided_by_an_operation, scaled_in_two_steps]
 """Those that take floats and scale them by themselves."""
 
 

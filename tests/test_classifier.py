@@ -357,6 +357,16 @@ NO_PROBABILITIES = {
         ),
         "its answer to a tile changes with the tiles beside it",
     ),
+    "tiles mixed a little": (
+        ending(
+            helper.make_node("ReduceMean", ["logits"], ["mean"], axes=[0]),
+            helper.make_node("Sub", ["logits", "mean"], ["apart"]),
+            helper.make_node("Mul", ["apart", "k"], ["near"]),
+            helper.make_node("Softmax", ["near"], ["probabilities"]),
+            tensors=[constant("k", 0.005)],  # a probability changes by .023
+        ),
+        "its answer to a tile changes with the tiles beside it",
+    ),
 }  # fmt: skip
 
 
@@ -366,6 +376,20 @@ def test_a_model_whose_answers_are_no_probabilities_is_refused_with_the_figure(t
     text = refused(saved(model, tmp_path))
     assert "is not of the model contract" in text
     assert reason in text
+
+
+def test_what_a_refused_file_says_moves_no_cursor_and_is_cut(tmp_path: Path) -> None:
+    evil = "\x1b[2J\x07" + "x" * 5000
+    operator = ending(helper.make_node("\x1b[31mOdd", ["soft"], ["probabilities"]))
+    library = ending(helper.make_node("\x1b[31mOdd", ["soft"], ["probabilities"], domain=evil))
+    library.opset_import.append(helper.make_opsetid(evil, 1))
+    for model in (
+        graph(name=evil), graph(output=evil), graph(metadata={"edge_digits.contract": evil}), operator, library,
+    ):  # fmt: skip
+        text = refused(saved(model, tmp_path))
+        assert text.isprintable()
+        assert r"\x1b[" in text
+        assert len(text) < 1300
 
 
 def test_an_answer_a_thousandth_off_passes(tmp_path: Path) -> None:

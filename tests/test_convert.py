@@ -17,17 +17,18 @@ from keras import layers
 from onnx import numpy_helper
 
 from edge_digits.classifier import Classifier
-from edge_digits.errors import InputError
+from edge_digits.errors import InputError, UsageError
 from edge_digits_export.convert import (
     convert,
     convert_or_refuse,
     hash_weights,
     load_network,
+    pixels_of,
     predict,
     set_temperature,
-    takes_raw,
 )
 from edge_digits_export.graph import constants, write_bytes
+from edge_digits_export.pixels import BYTES, SIGNED, UNIT, Pixels
 from edge_digits_export.temperature import temper
 from edge_digits_train.networks import build_network
 from edge_digits_train.recipe import find_recipe, load_recipe, recipe_names
@@ -38,9 +39,13 @@ LARGE = {"cnn-augmented", "dense-deep"}
 
 def answers_of(network: keras.Model, tiles: np.ndarray, divisor: int = 255) -> np.ndarray:
     """What Keras says when it is fed by hand: bytes where it takes them, else floats, `divisor` times less."""
-    values = tiles if network.inputs[0].dtype == "uint8" else tiles.astype(np.float32) / divisor
+    values = tiles if "int" in network.inputs[0].dtype else tiles.astype(np.float32) / divisor
+    return answers_to(network, values)
+
+
+def answers_to(network: keras.Model, values: np.ndarray) -> np.ndarray:
     found = network.predict(values.reshape(-1, *network.input_shape[1:]), verbose=0)
-    return found["probabilities"] if isinstance(found, dict) else found
+    return found.get("probabilities", next(iter(found.values()))) if isinstance(found, dict) else found
 
 
 def run(model: onnx.ModelProto, tiles: np.ndarray) -> dict[str, np.ndarray]:
@@ -143,7 +148,77 @@ def test_the_digit_score_of_a_network_that_has_one_is_kept(tiles, tmp_path):
     ],
 )
 def test_a_network_that_scales_by_itself_is_fed_raw_values(function, raw):
-    assert takes_raw(function()) is raw
+    assert (pixels_of(function()) is BYTES) is raw
+
+
+def behind_a_convolution() -> keras.Model:
+    tiles = keras.Input((28, 28, 1))
+    return keras.Model(tiles, odd_networks.softmax()(layers.Flatten()(layers.Conv2D(4, 3)(tiles) / 255.0)))
+
+
+@pytest.mark.parametrize(
+    ("function", "pixels"),
+    [
+        (odd_networks.divided_by_an_operation, BYTES),
+        (odd_networks.scaled_in_two_steps, BYTES),
+        (odd_networks.bytes_with_a_channel, BYTES),
+        (odd_networks.whole_numbers, BYTES),
+        (behind_a_convolution, UNIT),
+    ],
+)
+def test_what_is_done_before_the_first_weights_says_what_the_pixels_are(function, pixels):
+    assert pixels_of(function()) is pixels
+
+
+# ---- Pixels of another kind ----
+
+
+@pytest.mark.parametrize("function", [odd_networks.float_input, odd_networks.dense_only])
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("unit", lambda tiles: tiles / np.float32(255)),
+        ("bytes", lambda tiles: tiles.astype(np.float32)),
+        ("signed", lambda tiles: tiles / np.float32(127.5) - 1),
+        ("33.3,78.6", lambda tiles: ((tiles - 33.3) / 78.6).astype(np.float32)),
+    ],
+)
+def test_pixels_of_any_kind_are_folded_into_the_first_layer(function, text, values, tiles):
+    network, pixels = odd_networks.make(function), Pixels.parse(text)
+    expected = answers_to(network, values(tiles[::100]))
+    atol = 1e-4 if text == "bytes" else 5e-6  # values 255 times as large
+    np.testing.assert_allclose(predict(network, tiles[::100], pixels), expected, atol=atol)
+    model = convert(network, pixels)
+    check_clean(model)
+    assert not {"Mul", "Add"} & {node.op_type for node in model.graph.node}
+    np.testing.assert_allclose(run(model, tiles[::100])["probabilities"], expected, atol=atol)
+
+
+def test_an_offset_before_a_padded_layer_stays_an_operator(tiles):
+    """At the edges the layer sees zeros, which the offset is not added to."""
+    body = [layers.Conv2D(4, 3, padding="same", activation="relu"), layers.Flatten(), odd_networks.softmax()]
+    network = odd_networks.make(lambda: keras.Sequential([keras.Input((28, 28, 1)), *body]))
+    expected = answers_to(network, tiles[::100] / np.float32(127.5) - 1)
+    found = run(convert(network, SIGNED), tiles[::100])["probabilities"]
+    np.testing.assert_allclose(found, expected, atol=5e-6)
+
+
+@pytest.mark.parametrize("text", ["", "half", "1", "1,2,3", "0,0", "0,-1", "nan,1", "0,inf", "a,b"])
+def test_pixels_that_are_none_are_refused(text):
+    with pytest.raises(UsageError, match=r"--pixels .*: it must be unit, bytes, signed, or MEAN,STD"):
+        Pixels.parse(text)
+
+
+def test_a_negative_factor_is_not_moved_past_a_maximum(tiles):
+    """The largest of negated values is the least one."""
+    body = [
+        layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(), layers.MaxPooling2D(2),
+        layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), odd_networks.softmax(),
+    ]  # fmt: skip
+    network = odd_networks.make(lambda: keras.Sequential([keras.Input((28, 28, 1)), *body]))
+    network.layers[1].gamma.assign([-1.0, 1.0, -0.5, 2.0])
+    expected = answers_of(network, tiles[::100])
+    np.testing.assert_allclose(run(convert(network), tiles[::100])["probabilities"], expected, atol=2e-6)
 
 
 # ---- Names ----
@@ -220,12 +295,34 @@ def test_network_of_two_inputs_or_answers_is_refused(tmp_path, function):
         load_network(save(function(), tmp_path / "mine.keras"))
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\3\4 half an archive", "cut", "without a network"])
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_a_network_that_does_not_say_what_it_takes_is_refused(tmp_path):
+    network = keras.Sequential([layers.Flatten(), odd_networks.softmax()])
+    with pytest.raises(InputError, match=r"mine\.keras: does not say what it takes: begin it with keras\.Input"):
+        load_network(save(network, tmp_path / "mine.keras"))
+
+
+def other_answers() -> keras.Model:
+    tiles = keras.Input((28, 28))
+    x = layers.Flatten()(tiles)
+    return keras.Model(tiles, {"one": layers.Dense(10)(x), "two": layers.Dense(10)(x)})
+
+
+def test_a_network_of_two_named_answers_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"mine\.keras: maps .* a digit network maps"):
+        load_network(save(other_answers(), tmp_path / "mine.keras"))
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\3\4 half an archive", "cut", "flipped", "without a network"])
 def test_file_that_is_no_network_is_refused_with_its_name(tmp_path, content):
     source = tmp_path / "mine.keras"
     if content == "cut":
         save(odd_networks.dense_only(), source)
         source.write_bytes(source.read_bytes()[:-500])
+    elif content == "flipped":
+        data = bytearray(save(odd_networks.dense_only(), source).read_bytes())
+        data[len(data) // 2] ^= 255
+        source.write_bytes(data)
     elif content == "without a network":
         with zipfile.ZipFile(source, "w") as archive:
             archive.writestr("config.json", "{}")
@@ -250,6 +347,47 @@ def test_what_has_no_form_in_the_contract_is_refused_with_the_reason(tmp_path):
     network = keras.Model(tiles, odd_networks.softmax()(x))
     with pytest.raises(InputError, match=r"mine\.keras: has no form in the model contract: its bytes go into"):
         convert_or_refuse(network, tmp_path / "mine.keras")
+
+
+def recurrent(layer: keras.Layer) -> keras.Model:
+    return keras.Sequential([keras.Input((28, 28)), layer, odd_networks.softmax()])
+
+
+def in_groups() -> keras.Model:
+    body = [
+        layers.Conv2D(4, 3),
+        layers.Conv2D(4, 3, groups=2, name="grouped"),
+        layers.Flatten(),
+        odd_networks.softmax(),
+    ]
+    return keras.Sequential([keras.Input((28, 28, 1)), *body])
+
+
+def of_type(policy: str) -> keras.Model:
+    dense = layers.Dense(8, dtype=policy, name="narrow")
+    return keras.Sequential([keras.Input((28, 28)), layers.Flatten(), dense, layers.Dense(10, "softmax")])
+
+
+def of_input(kind: str) -> keras.Model:
+    return keras.Sequential([keras.Input((28, 28), dtype=kind), layers.Flatten(), odd_networks.softmax()])
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda: recurrent(layers.GRU(4)), "it becomes no ONNX that runs: .*gru"),
+        (lambda: recurrent(layers.Bidirectional(layers.SimpleRNN(4))), "it becomes no ONNX that runs"),
+        (in_groups, r"\S*grouped\S* is compiled by Keras, as convolutions in groups are"),
+        (lambda: of_type("mixed_float16"), "its layer narrow computes in float16"),
+        (lambda: of_type("mixed_bfloat16"), "its layer narrow computes in bfloat16"),
+        (lambda: of_type("float64"), "its layer narrow computes in float64"),
+        (lambda: of_input("float16"), "its input is float16"),
+    ],
+)
+def test_what_becomes_no_graph_that_runs_is_refused_with_the_layer_or_the_reason(function, reason, tmp_path):
+    with pytest.raises(InputError, match=rf"mine\.keras: has no form in the model contract: {reason}") as caught:
+        convert_or_refuse(function(), tmp_path / "mine.keras")
+    assert "\n" not in str(caught.value)
 
 
 # ---- The hash of the weights ----

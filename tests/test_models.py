@@ -246,6 +246,44 @@ def rescale(onnx: Any, model: Any) -> None:
     initializer(model, name).CopyFrom(onnx.numpy_helper.from_array(np.array(1 / 256, np.float32), name))
 
 
+def shift(onnx: Any, model: Any) -> None:
+    name = model.graph.node[0].input[2]
+    initializer(model, name).CopyFrom(onnx.numpy_helper.from_array(np.array(77, np.uint8), name))
+
+
+def prepend(onnx: Any, model: Any, *nodes: Any, **more: Any) -> None:
+    """Puts operators before all others; their results nobody takes."""
+    kept = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *kept])
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in more.items())
+
+
+def use_twice(onnx: Any, model: Any) -> None:
+    """Behind the DequantizeLinear, so that who looks at the first user alone sees nothing."""
+    model.graph.node.append(onnx.helper.make_node("Cast", ["tiles"], ["raw"], name="cast", to=1))
+
+
+def use_inside(onnx: Any, model: Any) -> None:
+    branch = onnx.helper.make_graph([onnx.helper.make_node("Cast", ["tiles"], ["raw"], to=1)], "branch", [],
+                                    [onnx.helper.make_tensor_value_info("raw", 1, None)])  # fmt: skip
+    node = onnx.helper.make_node("If", ["yes"], ["unused"], name="if", then_branch=branch, else_branch=branch)
+    prepend(onnx, model, node, yes=np.array(True))
+
+
+def draw_lots(onnx: Any, model: Any, operator: str) -> None:
+    prepend(onnx, model, onnx.helper.make_node(operator, ["some"], ["lots"]), some=np.full((2, 2), 0.5, np.float32))
+
+
+def drop_out(onnx: Any, model: Any) -> None:
+    node = onnx.helper.make_node("Dropout", ["some", "half", "yes"], ["lots"])
+    prepend(onnx, model, node, some=np.ones(9, np.float32), half=np.array(0.5, np.float32), yes=np.array(True))
+
+
+def call_precision(model: Any, text: str) -> None:
+    next(entry for entry in model.metadata_props if entry.key == "edge_digits.precision").value = text
+
+
 BREACHES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "opset 18": (lambda onnx, model: opset(model, 18), "its opset is 18, not 17"),
     "opset 13": (lambda onnx, model: opset(model, 13), "its opset is 13, not 17"),
@@ -257,6 +295,22 @@ BREACHES: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     ),
     "no metadata": (lambda onnx, model: without(model, "edge_digits.tools"), "do not say edge_digits.tools"),
     "scale": (rescale, "scales tiles by 0.00390625, not by 1/255"),
+    "zero point": (shift, "has another zero point than 0"),
+    "second user": (use_twice, "tiles goes into DequantizeLinear, Cast, not into one DequantizeLinear"),
+    "user in a subgraph": (use_inside, "not into one DequantizeLinear"),
+    "chance": (lambda onnx, model: draw_lots(onnx, model, "RandomNormalLike"), "'RandomNormalLike' answers by chance"),
+    "lots": (lambda onnx, model: draw_lots(onnx, model, "Bernoulli"), "'Bernoulli' answers by chance"),
+    "dropout": (drop_out, "'Dropout' answers by chance"),
+    "precision": (
+        lambda onnx, model: call_precision(model, "\x1b[31mfp99"),
+        r"its precision is '\x1b[31mfp99', neither fp32 nor int8",
+    ),
+    "contract": (
+        lambda onnx, model: onnx.helper.set_model_props(
+            model, {e.key: e.value for e in model.metadata_props} | {"edge_digits.contract": "9\x1b[2J" + "x" * 5000}
+        ),
+        r"its contract is version 9\x1b[2Jx",
+    ),
 }
 
 
@@ -268,6 +322,72 @@ def test_verify_holds_a_file_to_the_letter_of_the_contract(run: Run, onnx: Any, 
     assert (done.code, done.out) == (3, "")
     assert done.err.startswith(f"edge-digits: {path}: is not of the contract for published models: ")
     assert reason in done.err
+    assert done.err.rstrip("\n").isprintable()
+    assert len(done.err) < 1300
+
+
+def test_a_model_without_a_zero_point_is_scaled_from_0(onnx: Any) -> None:
+    model = onnx.load(BUNDLED / "digits-fp32.onnx")
+    del model.graph.node[0].input[2]
+    check_contract("x", read_onnx("x", model.SerializeToString()))
+
+
+def test_a_file_is_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx_file, taken = sys.modules["edge_digits.onnx_file"], []
+    parse = onnx_file.parse
+    monkeypatch.setattr(onnx_file, "parse", lambda *given: taken.append(given) or parse(*given))
+    for what, times in (
+        (lambda: card(BUNDLED / "digits-int8.onnx"), 1),
+        (lambda: verify("digits-fp32"), 2),  # by the Classifier, too
+        (lambda: diff("digits-fp32", "digits-int8"), 4),
+    ):
+        taken.clear()
+        what()
+        assert len(taken) == times
+
+
+@pytest.mark.parametrize("command", ["show --graph", "diff digits-fp32", "verify"])
+@pytest.mark.parametrize("kind", ["nothing given", "nothing made", "four given", "numbers multiplied", "no text"])
+def test_rubbish_is_refused_by_every_command(run: Run, onnx: Any, tmp_path: Path, command: str, kind: str) -> None:
+    node = onnx.helper.make_node
+    rubbish = {
+        "nothing given": node("DequantizeLinear", [], ["odd"]),
+        "nothing made": node("Relu", ["scale1"], []),
+        "four given": node("DequantizeLinear", ["dense1_weight", *["scale1_scale"] * 3], ["odd"]),
+        "numbers multiplied": node("MatMul", ["scale1_scale", "scale1_scale"], ["odd"]),
+        "no text": node("Relu", ["scale1"], ["odd"], name="QQQQ"),
+    }  # fmt: skip
+    path = changed(onnx, tmp_path, lambda model: model.graph.node.append(rubbish[kind]))
+    path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\xff\xfe\xff\xfe"))
+    done = run(*command.split(), path)
+    assert done.code == 3 or (kind == "no text" and done.code == 0)
+    assert done.err.count("\n") <= 1
+
+
+def test_names_in_a_model_move_no_cursor(run: Run, onnx: Any, tmp_path: Path) -> None:
+    def rename(model: Any) -> None:
+        for node in model.graph.node:
+            node.name = f"\x1b[2J{node.name}"
+        call_precision(model, "int8")
+
+    path = changed(onnx, tmp_path, rename)
+    for arguments in (("diff", "digits-fp32", path), ("diff", path, "digits-int8"), ("show", path, "--graph")):
+        done = run(*arguments)
+        assert done.code == 0
+        assert r"\x1b[2Jconv1" in done.out
+        assert done.out.replace("\n", "").isprintable()
+
+
+def test_no_stored_tiles_are_none_to_answer(onnx: Any, tmp_path: Path) -> None:
+    path = changed(onnx, tmp_path, lambda model: call_precision(model, "int8")).rename(tmp_path / "mine-int8.onnx")
+    proof = {
+        "files": {"int8": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}},
+        "check": {"tiles": "", "expected": {"fp32": [], "int8": []}},
+    }
+    (tmp_path / "mine.proof.json").write_text(json.dumps(proof))
+    found = verify(path)
+    assert found.tiles == 0
+    assert "no check tiles are stored for it" in found.text()
 
 
 def test_a_function_that_a_file_brings_is_refused_by_verify(onnx: Any) -> None:
@@ -310,10 +430,9 @@ def test_arithmetic_that_overflows_is_past_the_tolerance() -> None:
         {"tiles": "!", "expected": {}},
         {"tiles": base64.b64encode(bytes(783)).decode(), "expected": {}},
         {"tiles": base64.b64encode(bytes(784)).decode(), "expected": {"fp32": [[1, 2]]}},
-        {"tiles": "", "expected": {}},
         {"tiles": base64.b64encode(bytes(784)).decode(), "expected": None},
     ],
-    ids=["nothing", "no base64", "half a tile", "two answers", "no tiles", "no answers"],
+    ids=["nothing", "no base64", "half a tile", "two answers", "no answers"],
 )
 def test_check_tiles_that_are_none_are_a_model_error(stored: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=r"^manifest\.json: its check tiles"):

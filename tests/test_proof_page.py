@@ -93,7 +93,7 @@ def test_the_verdict_comes_first_with_its_figures(proof: Proof) -> None:
         assert f"{100 * low:.2f} to {100 * high:.2f} %" in top
     assert f"of {proof['parity']['int8']['n']:,} digits held out are read right" in top
     assert "all 5 gates passed" in top
-    assert "93,703" in top
+    assert f"{proof['files']['int8']['bytes']:,}" in top
     assert "82,786" in top
     assert "2.32 times as long" in top
 
@@ -108,7 +108,62 @@ def test_a_gate_that_was_not_passed_is_in_the_verdict(proof: Proof) -> None:
 
 def test_a_drop_within_chance_says_so(proof: Proof) -> None:
     proof["gates"][3].update(figure=0.0007)
-    assert Page(render_proof_page(proof)).row("int8 accuracy")[-1] == "passed (within chance)"
+    page = Page(render_proof_page(proof))
+    assert page.row("int8 accuracy")[-1] == "passed (within chance)"
+    assert "Within chance: past its limit, but by no more than these few rows would show by chance alone" in page.shown
+
+
+def test_what_int8_wins_is_no_loss(proof: Proof) -> None:
+    assert "Within chance" not in Page(render_proof_page(proof)).shown
+    proof["gates"][3].update(figure=-0.00017)
+    assert Page(render_proof_page(proof)).row("int8 accuracy")[2] == "none: 0.017 points won"
+
+
+def test_training_rows_in_the_comparison_are_told(proof: Proof) -> None:
+    pair = proof["parity"]["fp32_int8"]
+    assert "training rows as well" not in Page(render_proof_page(proof)).shown
+    proof["parity"]["int8"]["n"] = 250
+    pair["rows"] = 2000
+    shown = Page(render_proof_page(proof)).shown
+    assert "As 250 rows are few, fp32 and int8 are compared with each other on 1,750 training rows as well" in shown
+    assert "rows in all" not in shown
+    pair["rows"] = 1999
+    assert "There are 1,999 rows in all: fewer than 2,000 say little" in Page(render_proof_page(proof)).shown
+
+
+def test_a_slower_int8_is_called_so(proof: Proof) -> None:
+    proof["latency"].update(fp32_us=40.0, int8_us=68.0, ratio_fp32_to_int8=0.59)
+    shown = Page(render_proof_page(proof)).shown
+    assert "fp32 takes 40 µs, so int8 is 1.7 times slower here: it saves space alone" in shown
+    assert "0.59 times as long" not in shown
+
+
+def test_the_page_names_no_folder_of_the_machine_but_the_networks(proof: Proof) -> None:
+    proof["source"]["network"] = "/home/somebody/runs/base/best.keras"
+    html = render_proof_page(proof)
+    assert "base/best.keras" in html
+    assert "somebody" not in html
+    assert "/base" not in html
+
+
+def test_rows_that_served_twice_are_told(proof: Proof) -> None:
+    proof["temperature"]["on_compared_rows"] = True
+    assert "0.894, fitted on the compared rows: loss" in Page(render_proof_page(proof)).shown
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"), [("unit", "0 to 1"), ("bytes", "bytes, 0 to 255"), ("33.3,78.6", "over a deviation: 33.3,78.6")]
+)
+def test_the_pixels_of_the_network_are_told(proof: Proof, pixels: str, said: str) -> None:
+    proof["pixels"] = pixels
+    assert said in Page(render_proof_page(proof)).shown
+
+
+def test_numbers_are_not_broken(proof: Proof) -> None:
+    """The page breaks words anywhere, so that hashes fit a telephone: numbers must be kept from it."""
+    style = render_proof_page(proof).partition("<style>")[2].partition("</style>")[0]
+    assert "td { white-space: nowrap; }" in style
+    assert ".result strong, .boxes b { white-space: nowrap; }" in style
 
 
 def test_each_gate_stands_with_its_figure_and_limit(proof: Proof) -> None:
@@ -222,7 +277,7 @@ def test_a_network_of_ones_own_has_its_page_too(proof: Proof) -> None:
     """A .keras file has no recipe, no seed and no versions, and may have seen the rows."""
     proof["source"] = {key: proof["source"][key] for key in ("network", "network_sha256", "data")}
     proof["source"]["data"]["compared_rows_were"] = "which it may have seen"
-    proof["temperature"] = {"value": 1.0, "rows": 0, "loss_before": None, "loss_after": None}
+    proof["temperature"] = {"value": 1.0, "rows": 0, "loss_before": None, "loss_after": None, "on_compared_rows": False}
     proof["disagreements"] = []
     page = Page(render_proof_page(proof))
     assert "digits which it may have seen are read right" in page.shown
@@ -232,8 +287,8 @@ def test_a_network_of_ones_own_has_its_page_too(proof: Proof) -> None:
 def test_how_it_was_made_is_told(proof: Proof) -> None:
     shown = Page(render_proof_page(proof)).shown
     parts = [
-        "runs/base/best.keras", "1" * 64, "2" * 64, "digits-int8.onnx", "recipe base, seed 0, passes 80, pass 60",
-        "uint8 × int8 of 7 bits, per channel, calibration 1000, method minmax", "1.25, fitted on 5,000 rows",
+        "base/best.keras", "1" * 64, "2" * 64, "digits-int8.onnx", "recipe base, seed 0, passes 80, pass 60",
+        "uint8 × int8 of 7 bits, per channel, calibration 1000, method minmax", "0.894, fitted on 5,000 rows",
         "1,000 training tiles, varied as in training, seed 0", "keras 3.15.1, onnxruntime 1.31.1",
     ]  # fmt: skip
     for part in parts:

@@ -23,7 +23,7 @@ from keras import layers
 
 from edge_digits import cli
 from edge_digits.classifier import Classifier
-from edge_digits.errors import EdgeDigitsError, GateError, InputError, ModelError
+from edge_digits.errors import EdgeDigitsError, GateError, InputError, ModelError, OutputError
 from edge_digits.model_check import CheckTiles, check_answers
 from edge_digits_export import ExportSettings, export, publish, rebuild_models
 from edge_digits_export.card import card
@@ -160,7 +160,7 @@ def test_the_card_says_what_a_person_wants_to_know(exported: Path, models: Path,
     parts = [
         "# digits 0.1.0", "82,786 parameters", "5,665,632 multiply-adds", "the ratio 2.32 of fp32 to int8",
         "recipe `base`, seed 0, 80 passes, on 37,800 rows of train.csv", "1" * 64, "**Licence**: MIT", "CC BY-SA 3.0",
-        "the temperature 1.25", "2,500 rows of train.csv, held out", "a little kind", "keras 3.15.1",
+        "the temperature 0.894", "2,500 rows of train.csv, held out", "a little kind", "keras 3.15.1",
         "`digits` alone means `digits-int8`",
     ]  # fmt: skip
     for part in parts:
@@ -230,7 +230,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[EdgeDigitsError], str]] = {
         {"gates": [{"name": "something", "figure": 3, "limit": 2, "passed": False}]},
         GateError, "the gate 'something' was not passed",
     ),
-    "no figures": ({"parity": {}}, InputError, r"does not say parity\.int8_drop; export anew"),
+    "no figures": ({"parity": {}}, InputError, r"does not say parity\.fp32\.n; export anew"),
     "no check tiles": ({"check": {}}, InputError, r"does not say check\.tiles; export anew"),
     "no latency": ({"latency": None}, InputError, r"does not say latency\.fp32_us"),
     "name": ({"name": "../digits"}, InputError, "is no name for a model"),
@@ -238,6 +238,31 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[EdgeDigitsError], str]] = {
     "no network": ({"source__network": "gone.keras"}, InputError, r"gone\.keras"),
     "other network": ({"source__network_sha256": "0" * 64}, InputError, "is not the network that"),
     "other file": ({"files__int8__sha256": "0" * 64}, InputError, "digits-int8.onnx: is not the file that"),
+    "no tiles": ({"check": {"tiles": "", "expected": {"fp32": [], "int8": []}}}, ModelError, "it has no check tiles"),
+    "text for a drop": ({"parity__int8_drop": "x"}, InputError, r"is damaged: its parity\.int8_drop is str"),
+    "text for gates": ({"gates": "x"}, InputError, "is damaged: its gates is str"),
+    "empty gate": ({"gates": [{}]}, InputError, "is damaged: its gates are none"),
+    "no number of rows": ({"parity__int8__n": None}, InputError, r"its parity\.int8\.n is NoneType"),
+    "yes rows": ({"parity__int8__n": True}, InputError, r"its parity\.int8\.n is bool"),
+    "number for a name": ({"name": 5}, InputError, "is damaged: its name is int"),
+    "text for ranges": ({"quantization__ranges": "x"}, InputError, r"its quantization\.ranges is str"),
+    "ranges of nothing": ({"quantization__ranges": {"relu1": 3}}, InputError, "is damaged"),
+    "missing range": ({"quantization__ranges": {}}, InputError, "does not fit: there is no range for relu1"),
+    "no choice": ({"quantization__choice": {"method": 3}}, InputError, "is damaged"),
+    "text for confusion": ({"parity__int8__confusion": "x"}, InputError, r"its parity\.int8\.confusion is str"),
+    "odd confusion": ({"parity__int8__confusion": [3]}, InputError, "is damaged"),
+    "odd interval": ({"parity__fp32__interval": ["a"]}, InputError, "is damaged"),
+    "number for a network": ({"source__network": 3}, InputError, r"its source\.network is int"),
+    "text for tools": ({"tools": "x"}, InputError, "its tools is str"),
+    "text for rows": ({"source__data__compared_rows": "x"}, InputError, "is str"),
+    "tiles that are none": ({"check__tiles": "!!"}, ModelError, "its check tiles cannot be read"),
+    "odd pixels": ({"pixels": "half"}, InputError, "is damaged"),
+    "odd temperature": ({"temperature": {"value": 1.0, "rows": "x"}}, InputError, "is damaged|not what its network"),
+    "other ranges": (
+        {"quantization__ranges": {f"relu{i}": [0.0, 3.0] for i in range(1, 6)}},
+        InputError, "its files are not what its network makes with these tools: export anew",
+    ),
+    "other temperature": ({"temperature__value": 1.0}, InputError, "are not what its network makes"),
     "other answers": ({"check__expected__fp32": [[0.1] * 10] * 10}, ModelError, "answers otherwise than"),
 }  # fmt: skip
 
@@ -311,6 +336,21 @@ def test_a_file_past_the_contract_is_refused_though_its_proof_knows_it(
     with pytest.raises(ModelError, match=reason):
         publish(exported, models)
     assert list(models.parent.rglob("*")) == [models]
+
+
+def test_a_folder_for_networks_that_cannot_be_made_is_told(exported: Path, models: Path) -> None:
+    (models.parent / "networks").write_text("a file")
+    with pytest.raises(OutputError, match="networks: cannot be made"):
+        publish(exported, models)
+    assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize(("int8_us", "prefers"), [(60.0, "int8"), (105.0, "int8"), (106.0, "fp32")])
+def test_the_faster_file_is_preferred(exported: Path, models: Path, int8_us: float, prefers: str) -> None:
+    change(exported, latency__fp32_us=100.0, latency__int8_us=int8_us)
+    publish(exported, models)
+    assert json.loads((models / "manifest.json").read_text())["models"]["digits"]["prefers"] == prefers
+    assert f"`digits` alone means `digits-{prefers}`" in " ".join((models / "digits.md").read_text().split())
 
 
 def test_a_damaged_manifest_is_kept(exported: Path, models: Path) -> None:

@@ -65,6 +65,15 @@ def operators(model: onnx.ModelProto, folder) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node)
 
 
+@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
+def test_a_network_of_one_layer_has_no_ranges_to_measure_and_becomes_int8(method, few):
+    model = convert(odd_networks.make(odd_networks.divided_float))
+    ranges = measure_ranges(model, quantizable(model), few, method)
+    assert ranges == {}
+    small = quantize(model, QuantizationChoice(method=method), ranges)
+    assert np.abs(ask(small, few) - ask(model, few)).max() < 0.05
+
+
 # ---- The int8 graph ----
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_digits.errors import LibraryError, ModelError
 from edge_digits.model_files import ModelFile, load_model_file
+from edge_digits.onnx_file import plain
 
 try:
     import onnxruntime as ort
@@ -135,7 +136,7 @@ def _start_session(file: ModelFile, threads: int) -> Any:
 
 
 def _breach(name: str, reason: str) -> ModelError:
-    return ModelError(f"{name}: is not of the model contract: {reason}")
+    return ModelError(f"{name}: is not of the model contract: {plain(reason)}")
 
 
 def _check_contract(name: str, session: Any) -> None:
@@ -188,4 +189,4 @@ def _trial_tiles() -> NDArray[np.uint8]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return plain(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
@@ -24,7 +24,7 @@ from edge_digits.errors import (
     OutputExistsError,
     UsageError,
 )
-from edge_digits.limits import MAX_PIXELS, MIN_CONFIDENCE
+from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE
 from edge_digits.outputs import open_output
 
 if TYPE_CHECKING:
@@ -166,31 +166,59 @@ def classify(
     format: Annotated[RecordFormat, typer.Option(help="How to print.")] = RecordFormat.text,
     output: Output = "-",
     top: Annotated[int, typer.Option(min=0, max=10, help="Also list the TOP likeliest answers of each digit.")] = 0,
+    count: Annotated[int | None, typer.Option(min=1, help="The picture has so many digits: read it so.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(metavar=r"'\d{2}:\d{2}'", help="What the number looks like: read it so.")
+    ] = None,
     min_confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Reject a digit less sure than this.")
-    ] = MIN_CONFIDENCE,
+        float | None,
+        typer.Option(min=0, max=1, help=f"Reject a digit less sure than this.  [default: {MIN_CONFIDENCE}]"),
+    ] = None,
+    max_digits: Annotated[int, typer.Option(min=1, help="Read no more digits of a picture.")] = MAX_DIGITS,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse a picture of more, undecoded.")] = MAX_PIXELS,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each picture with what was read.")] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a sheet of each picture's steps; say what made it hard.")
+    ] = None,
+    crops: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the tiles by digit, to be corrected and trained on.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the tiles as the network sees them.")] = False,
     force: Force = False,
 ) -> int:
     """Read the digits in pictures.
 
     Example: edge-digits classify img.png
     """
-    from edge_digits.images import find_pictures
+    from edge_digits.images import PictureSource, find_pictures
     from edge_digits.outputs import check_output
     from edge_digits.progress import ProgressLine
     from edge_digits.reader import Reader
     from edge_digits.records import RecordWriter
 
+    if show and format is not RecordFormat.text:
+        raise UsageError(f"--show prints for people to look at: it does not go with --format {format.value}")
     check_output(output, force=force)
-    reader = Reader(model, min_confidence=min_confidence, max_pixels=max_pixels)
+    reader = Reader(
+        model, min_confidence=min_confidence, max_pixels=max_pixels, max_digits=max_digits, count=count, pattern=pattern
+    )
     pictures = find_pictures(paths)
+    sources: Iterable[PictureSource] = pictures
+    files = None
+    if save or explain or crops or show:
+        from edge_digits.half_blocks import Colours
+        from edge_digits.picture_files import Asked, PictureFiles
+
+        terminal = output == "-" and sys.stdout is not None and sys.stdout.isatty()
+        asked = Asked(save, explain, crops, Colours.of(os.environ, terminal) if show else None)
+        sources = list(pictures)  # before the first file is written, as it may come to lie among them
+        files = PictureFiles(asked, sources, paths, force=force)
     failed = 0
     with ProgressLine("pictures", output) as progress, open_output(output, force=force) as out:
         writer = RecordWriter(out, format.value)
-        for done, picture in enumerate(pictures, start=1):
-            record = reader.record(picture, top)
-            writer.write(record)
+        for done, picture in enumerate(sources, start=1):
+            record, below = (reader.record(picture, top), []) if files is None else files.read(done - 1, reader, top)
+            writer.write(record, below)
             if record["error"] is not None:
                 failed += 1
                 _note(f"{picture.source}: {record['error']}")
@@ -269,6 +297,52 @@ def evaluate(
         _note(f"{name} was trained on other rows than those of --trained-on: what it knows of them counts as unseen")
     if at_least is not None:
         overlap.gate(found, at_least)
+
+
+@app.command()
+@_command
+def evaluate_pictures(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Pictures, and a labels.csv: file,text,kind,source.")],
+    model: Model = "digits",
+    wrong: Annotated[str | None, typer.Option(metavar="CSV", help="Write what was misread to this file.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="KIND,KIND…", help="Read the pictures of these alone.")] = None,
+    at_least: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 5 when a smaller share is read exactly.")
+    ] = None,
+    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
+    force: Force = False,
+) -> int:
+    """Measure a model on labelled pictures, for each kind of picture. The lines of a text are separated by ';'.
+
+    Example: edge-digits evaluate-pictures pictures --wrong wrong.csv --at-least 0.98
+    """
+    import json
+
+    from edge_digits.outputs import check_output
+    from edge_digits.picture_labels import choose_kinds, load_labels
+    from edge_digits.picture_scores import score_pictures
+    from edge_digits.progress import ProgressLine
+    from edge_digits.reader import Reader
+
+    if wrong == "-":
+        raise UsageError("--wrong -: stdout takes the figures; name a file")
+    if wrong is not None:
+        check_output(wrong, force=force)
+    pictures = load_labels(folder)
+    if only is not None:
+        pictures = choose_kinds(pictures, only)
+    reader = Reader(model)
+    with ProgressLine("pictures") as progress:
+        scores = score_pictures(reader, pictures, lambda done: progress.update(done, len(pictures)))
+    _print(json.dumps(scores.as_dict()) if format is ReportFormat.json else scores.text())
+    for result in scores.failed:
+        _note(f"{result.picture.file}: {result.error}")
+    if wrong is not None:
+        with open_output(wrong, force=force) as out:
+            scores.write_wrong(out)
+    if at_least is not None:
+        scores.gate(at_least)
+    return 1 if scores.failed else 0
 
 
 @app.command()
@@ -407,7 +481,12 @@ def train(
                 folder = output or training.default_folder(recipe)
                 train_one = training.train_seeds(settings, folder, seeds, progress) if seeds > 1 else None
                 runs = train_one or [training.train(settings, folder, progress)]
-    except (KeyboardInterrupt, SystemExit, OutputError):
+    except OutputError as error:
+        if folder is not None and folder.exists():
+            go_on = f"edge-digits train --resume {shlex.quote(str(folder))}"
+            raise OutputError(f"{error}; with that set right, go on with: {go_on}") from error
+        raise
+    except (KeyboardInterrupt, SystemExit):
         if folder is not None and folder.exists():
             _note(f"interrupted; go on with: edge-digits train --resume {shlex.quote(str(folder))}")
         raise
@@ -491,6 +570,10 @@ def export(
     temperature: Annotated[
         float | None, typer.Option(help="Divide the logits by this, instead of a number fitted on held-out rows.")
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(metavar="unit|bytes|signed|MEAN,STD", help="What the network was trained on, if not 0 to 1."),
+    ] = None,
     max_difference: Annotated[float, typer.Option(min=0, help="Gate: fp32 from Keras, in a probability.")] = 1e-5,
     max_drop: Annotated[
         float, typer.Option(min=0, max=1, help="Gate: accuracy that int8 loses, past what chance explains.")
@@ -514,7 +597,7 @@ def export(
 
     chosen = choose(choice, calibration, method, search)
     limits = Limits(max_difference, max_drop, min_agreement, min_accuracy)
-    settings = ExportSettings(source, output, data, name, force, limits, chosen, search, temperature)
+    settings = ExportSettings(source, output, data, name, force, limits, chosen, search, temperature, pixels)
     exported = run_export(settings, _note)
     files = (f"{path}  {path.stat().st_size:,} bytes" for path in (exported.fp32, exported.int8))
     _print(exported.text(), *files)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from edge_digits.classifier import CONTRACT, Classifier
 from edge_digits.errors import ModelError
 from edge_digits.model_files import ModelFile, bundled_by_sha256, load_model_file
-from edge_digits.onnx_file import STANDARD_DOMAINS, all_nodes, metadata, nodes, read_onnx
+from edge_digits.onnx_file import STANDARD_DOMAINS, all_nodes, metadata, plain
 from edge_digits.protobuf import Message
 
 OPSET, IR = 17, 8
+_RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 METADATA = ("contract", "name", "version", "recipe", "precision", "trained_on", "accuracy", "reject_below", "tools")
 """What a published file says of itself, each under `edge_digits.`."""
 TOLERANCES = {"fp32": 1e-4, "int8": 0.01}
@@ -33,7 +34,7 @@ class CheckTiles:
     """A handful of tiles, and what a model said of them when it was exported."""
 
     tiles: NDArray[np.uint8]
-    """(k, 28, 28)."""
+    """(k, 28, 28); k is 0 where none are stored."""
     expected: dict[str, NDArray[np.float32]]
     """Of each precision, (k, 10)."""
 
@@ -42,10 +43,10 @@ class CheckTiles:
         """From {"tiles": base64, "expected": {"fp32": [[…]], …}}; ModelError, naming `name`, where it is none."""
         try:
             tiles = np.frombuffer(base64.b64decode(stored["tiles"], validate=True), np.uint8).reshape(-1, 28, 28)
-            expected = {key: np.array(rows, np.float32) for key, rows in stored["expected"].items()}
+            expected = {key: np.array(rows, np.float32).reshape(-1, 10) for key, rows in stored["expected"].items()}
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
             raise ModelError(f"{name}: its check tiles cannot be read ({error!r})") from error
-        if not len(tiles) or any(rows.shape != (len(tiles), 10) for rows in expected.values()):
+        if any(len(rows) != len(tiles) for rows in expected.values()):
             raise ModelError(f"{name}: its check tiles and the answers to them do not fit")
         return cls(tiles, expected)
 
@@ -81,20 +82,19 @@ def verify(model: str | Path) -> Verified:
     the export wrote beside it. Raises ModelError for the first thing that is not as it should be.
     """
     file = load_model_file(model)
-    parsed = read_onnx(file.name, file.data)
-    check_contract(file.name, parsed)
+    check_contract(file.name, file.message)
     classifier = Classifier(model)
     published = bundled_by_sha256(file.sha256)
     stored = (published[1].get("check") if published else None) or _beside(file, Path(model))
-    precision = metadata(parsed)["edge_digits.precision"]
-    tolerance = TOLERANCES.get(precision, TOLERANCES["int8"])
+    precision = metadata(file.message)["edge_digits.precision"]
     tiles, difference = 0, 0.0
     if stored:
         check = CheckTiles.from_dict(file.name, stored)
         tiles, difference = len(check.tiles), check_answers(classifier, check, precision)
     return Verified(
-        file.name, len(file.data), file.sha256, published[0] if published else None, tiles, difference, tolerance
-    )
+        file.name, len(file.data), file.sha256, published[0] if published else None, tiles, difference,
+        TOLERANCES[precision],
+    )  # fmt: skip
 
 
 def check_answers(classifier: Classifier, check: CheckTiles, precision: str) -> float:
@@ -102,10 +102,12 @@ def check_answers(classifier: Classifier, check: CheckTiles, precision: str) -> 
     expected = check.expected.get(precision)
     if expected is None:
         raise ModelError(f"{classifier.name}: no answers of {precision} are stored with its check tiles")
+    if not len(check.tiles):
+        return 0.0
     found = classifier.classify(check.tiles).probabilities
     differences = np.abs(found - expected).max(axis=1)
     worst = int(differences.argmax())
-    limit = TOLERANCES.get(precision, TOLERANCES["int8"])
+    limit = TOLERANCES[precision]
     if not differences[worst] <= limit:
         raise ModelError(
             f"{classifier.name}: answers otherwise than when it was published: on check tile {worst} it says "
@@ -134,6 +136,8 @@ def check_contract(name: str, model: Message) -> None:
     if model.messages("functions"):
         raise _breach(name, f"it brings the function {model.messages('functions')[0].text('name')!r} along")
     for place, node in all_nodes(model):
+        if node.text("op_type") in _RANDOM or (node.text("op_type") == "Dropout" and len(node.texts("input")) > 2):
+            raise _breach(name, f"its operator {node.text('op_type')!r} answers by chance: {place}")
         if node.text("domain") not in STANDARD_DOMAINS:
             raise _breach(
                 name, f"its operator {node.text('op_type')!r} is of the domain {node.text('domain')!r}: {place}"
@@ -145,25 +149,34 @@ def check_contract(name: str, model: Message) -> None:
         raise _breach(name, f"its metadata do not say edge_digits.{missing[0]}")
     if told["edge_digits.contract"] != CONTRACT:
         raise _breach(name, f"its contract is version {told['edge_digits.contract']}, not {CONTRACT}")
+    if told["edge_digits.precision"] not in TOLERANCES:
+        raise _breach(name, f"its precision is {told['edge_digits.precision']!r}, neither {' nor '.join(TOLERANCES)}")
 
 
 def _breach(name: str, reason: str) -> ModelError:
-    return ModelError(f"{name}: is not of the contract for published models: {reason}")
+    return ModelError(f"{name}: is not of the contract for published models: {plain(reason)}")
 
 
 def _check_scaling(name: str, model: Message) -> None:
-    """Tiles must go through one DequantizeLinear by 1/255 alone."""
-    users = [node for node in nodes(model) if "tiles" in node.texts("input")]
+    """Tiles must go through one DequantizeLinear by 1/255, from 0, alone: in graphs inside operators, too."""
+    users = [node for _, node in all_nodes(model) if "tiles" in node.texts("input")]
     if [node.text("op_type") for node in users] != ["DequantizeLinear"]:
         found = ", ".join(node.text("op_type") for node in users) or "nothing"
         raise _breach(name, f"tiles goes into {found}, not into one DequantizeLinear")
-    scale_name = [*users[0].texts("input"), ""][1]
-    initializers = [tensor for graph in model.messages("graph") for tensor in graph.messages("initializer")]
-    tensors = [tensor for tensor in initializers if tensor.text("name") == scale_name]
-    data = bytes(tensors[0].data("raw_data") or tensors[0].data("float_data")) if tensors else b""
+    _, scale_name, zero_name = [*users[0].texts("input"), "", ""][:3]
+    data = _constant(model, scale_name, "float_data")
     scale = struct.unpack("<f", data)[0] if len(data) == 4 else 0.0
-    if abs(scale * 255 - 1) > 1e-6:
+    if not abs(scale * 255 - 1) <= 1e-6:
         raise _breach(name, f"its DequantizeLinear scales tiles by {scale:g}, not by 1/255")
+    if zero_name and _constant(model, zero_name, "int32_data") != b"\0":
+        raise _breach(name, "its DequantizeLinear has another zero point than 0")
+
+
+def _constant(model: Message, name: str, typed: str) -> bytes:
+    """The bytes of an initializer, raw or in its typed field; none where there is no such initializer."""
+    initializers = [tensor for graph in model.messages("graph") for tensor in graph.messages("initializer")]
+    tensors = [tensor for tensor in initializers if tensor.text("name") == name]
+    return bytes(tensors[0].data("raw_data") or tensors[0].data(typed)) if tensors else b""
 
 
 def _beside(file: ModelFile, path: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from edge_digits.answers import Answers
 from edge_digits.classifier import Classifier
 from edge_digits.model_check import CheckTiles
 from edge_digits.model_files import ModelFile, bundled_by_sha256, load_manifest, load_model_file
-from edge_digits.onnx_file import metadata, nodes, plain, read_onnx
+from edge_digits.onnx_file import metadata, nodes, plain
 from edge_digits.protobuf import Message
 from edge_digits.tables import TableReader, prefetch
 from edge_digits.weights import Weights, node_names, read_scales, read_weights
@@ -73,12 +73,12 @@ def diff(first: str | Path, second: str | Path, data: str | None = None) -> Mode
     Raises ModelError for a model, TableError for a table that cannot be read.
     """
     files = (load_model_file(first), load_model_file(second))
-    one, two = (read_onnx(file.name, file.data) for file in files)
+    classifiers = (Classifier(first), Classifier(second))  # what does not run is not looked into
+    one, two = (file.message for file in files)
     weights = [read_weights(file.name, model) for file, model in zip(files, (one, two), strict=True)]
     scales = [read_scales(file.name, model) for file, model in zip(files, (one, two), strict=True)]
     both, only = _shared(*weights)
-    counts = [Counter(node.text("op_type") for node in nodes(model)) for model in (one, two)]
-    classifiers = (Classifier(first), Classifier(second))
+    counts = [Counter(plain(node.text("op_type")) for node in nodes(model)) for model in (one, two)]
     return ModelDiff(
         names=(files[0].name, files[1].name),
         facts=_changed_facts(_facts(files[0], one), _facts(files[1], two)),
@@ -113,7 +113,7 @@ def _changes(weights: list[Weights], both: list[str]) -> list[TensorChange]:
 
 def _facts(file: ModelFile, model: Message) -> dict[str, str]:
     facts = {"bytes": f"{len(file.data):,}", "SHA-256": f"{file.sha256[:12]}…", "operators": str(len(nodes(model)))}
-    facts |= {f"opset {opset.text('domain')}".strip(): str(opset.integer("version"))
+    facts |= {plain(f"opset {opset.text('domain')}".strip()): str(opset.integer("version"))
               for opset in model.messages("opset_import")}  # fmt: skip
     facts |= {plain(key.removeprefix("edge_digits.")): plain(value) for key, value in metadata(model).items()}
     published = bundled_by_sha256(file.sha256)
@@ -142,7 +142,7 @@ def _changed_settings(first: Message, second: Message) -> list[str]:
         other = others.get(name)
         if other is not None and other.text("op_type") == node.text("op_type"):
             given = [{a.text("name"): a for a in n.messages("attribute")} for n in (node, other)]
-            differ = [key for key in sorted(given[0] | given[1]) if given[0].get(key) != given[1].get(key)]
+            differ = [plain(key) for key in sorted(given[0] | given[1]) if given[0].get(key) != given[1].get(key)]
             changed += [f"{name} ({', '.join(differ)})"] if differ else []
     return changed
 
@@ -154,6 +154,8 @@ def _compare_check_tiles(files: Iterable[ModelFile], classifiers: tuple[Classifi
     for entry in [*published, manifest["models"][manifest["default"]]]:
         if "check" in entry:
             tiles = CheckTiles.from_dict("manifest.json", entry["check"]).tiles
+            if not len(tiles):
+                continue
             first, second = (classifier.classify(tiles).probabilities for classifier in classifiers)
             answers = Answers()
             answers.add(first, second)

@@ -6,13 +6,14 @@ import difflib
 import hashlib
 import json
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from edge_digits.errors import ModelError
 from edge_digits.onnx_file import metadata, nodes, plain, read_onnx, refuse_outside
+from edge_digits.protobuf import Message
 
 MAX_BYTES = 64 * 1024 * 1024
 """A digit model is a hundred kilobytes; what is larger than this is something else."""
@@ -26,6 +27,8 @@ class ModelFile:
     """`digits-int8`, or the path as given."""
     data: bytes
     sha256: str
+    message: Message = field(repr=False)
+    """`data` taken apart."""
 
 
 def load_manifest() -> dict[str, Any]:
@@ -47,11 +50,13 @@ def load_model_file(model: str | Path) -> ModelFile:
     """
     text = str(model)
     if is_path(model):
-        found = ModelFile(text, data := _read(Path(text)), hashlib.sha256(data).hexdigest())
+        data = _read(Path(text))
+        name, sha256 = text, hashlib.sha256(data).hexdigest()
     else:
-        found = _load_bundled(text)
-    refuse_outside(found.name, read_onnx(found.name, found.data))
-    return found
+        name, data, sha256 = _load_bundled(text)
+    message = read_onnx(name, data)
+    refuse_outside(name, message)
+    return ModelFile(name, data, sha256, message)
 
 
 def bundled_files(name: str | None = None) -> list[str]:
@@ -100,9 +105,8 @@ def card(model: str | Path) -> str:
     """
     if is_path(model):
         file = load_model_file(model)
-        parsed = read_onnx(file.name, file.data)
-        size = f"{len(file.data):,} bytes, {len(nodes(parsed))} operators"
-        said = {key.removeprefix("edge_digits."): value for key, value in metadata(parsed).items()}
+        size = f"{len(file.data):,} bytes, {len(nodes(file.message))} operators"
+        said = {key.removeprefix("edge_digits."): value for key, value in metadata(file.message).items()}
         told = (f"- **{plain(key)}**: {plain(value)}" for key, value in said.items())
         return "\n".join([f"# {file.name}", "", f"- **size**: {size}", f"- **SHA-256**: {file.sha256}", *told])
     name, _ = _resolve(str(model))
@@ -112,7 +116,8 @@ def card(model: str | Path) -> str:
         raise ModelError(f"{name}.md: the card of the bundled model is missing: install edge-digits anew") from error
 
 
-def _load_bundled(name: str) -> ModelFile:
+def _load_bundled(name: str) -> tuple[str, bytes, str]:
+    """(`digits-int8`, its bytes, their SHA-256)."""
     model, precision = _resolve(name)
     entry = load_manifest()["models"][model]["files"][precision]
     try:
@@ -125,7 +130,7 @@ def _load_bundled(name: str) -> ModelFile:
             f"{entry['file']}: the bundled model is damaged: its SHA-256 is {sha256[:12]}…, "
             f"the manifest's {entry['sha256'][:12]}…: install edge-digits anew"
         )
-    return ModelFile(f"{model}-{precision}", data, sha256)
+    return f"{model}-{precision}", data, sha256
 
 
 def _read(path: Path) -> bytes:

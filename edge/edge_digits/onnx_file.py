@@ -70,16 +70,13 @@ def refuse_outside(name: str, model: Message) -> None:
         if part.kind == "Tensor" and (part.messages("external_data") or any(part.integers("data_location"))):
             entries = {entry.text("key"): entry.text("value") for entry in part.messages("external_data")}
             where = f" ({entries['location']!r})" if "location" in entries else ""
-            raise ModelError(
-                f"{name}: keeps weights in another file{where}, which is not allowed: {place}; save it in one file"
-            )
+            reason = f"keeps weights in another file{where}, which is not allowed: {place}; save it in one file"
+            raise ModelError(f"{name}: {plain(reason)}")
         if part.kind == "Node":
             domain, operator = part.text("domain"), part.text("op_type")
             if domain not in _BUILT_IN_DOMAINS and (domain, operator) not in functions:
-                raise ModelError(
-                    f"{name}: needs a library for its operator {operator!r} of the domain {domain!r}, and edge-digits "
-                    f"loads none: {place}"
-                )
+                needs = f"needs a library for its operator {operator!r} of the domain {domain!r}"
+                raise ModelError(f"{name}: {plain(f'{needs}, and edge-digits loads none: {place}')}")
 
 
 def metadata(model: Message) -> dict[str, str]:
@@ -89,7 +86,8 @@ def metadata(model: Message) -> dict[str, str]:
 
 def plain(text: str) -> str:
     """What a file says, safe for a terminal: nothing in it that moves the cursor, and no more than some lines of it."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:_MOST_TEXT])
+    cut = "…" if len(text) > _MOST_TEXT else ""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:_MOST_TEXT]) + cut
 
 
 def nodes(model: Message) -> list[Message]:

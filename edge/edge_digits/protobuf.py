@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 MAX_DEPTH = 100
 """Messages inside messages: protobuf's own limit."""
-MAX_FIELDS = 1_000_000
+MAX_FIELDS = 100_000
 """A digit model has some thousands; more are there to keep us busy."""
 
 Schema = dict[str, dict[int, tuple[str, str]]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.errors import ModelError
-from edge_digits.onnx_file import nodes
+from edge_digits.onnx_file import nodes, plain
 from edge_digits.protobuf import Message
 
 Weights = dict[str, NDArray[np.float64]]
@@ -65,11 +65,11 @@ def _given(model: Message, values: Weights, wanted: Callable[[Message], bool]) -
 
 
 def node_names(model: Message) -> list[str]:
-    """A name for each operator, in their order: its own, or that of its kind with a number."""
+    """A name for each operator, in their order, safe to print: its own, or that of its kind with a number."""
     counts, names = Counter[str](), []
     for node in nodes(model):
         counts[node.text("op_type")] += 1
-        names.append(node.text("name") or f"{node.text('op_type')}{counts[node.text('op_type')]}")
+        names.append(plain(node.text("name") or f"{node.text('op_type')}{counts[node.text('op_type')]}"))
     return names
 
 
@@ -100,7 +100,8 @@ def _values(name: str, tensor: Message) -> NDArray[np.float64]:
             flat = flat.astype(np.uint16).view(np.float16) if kind == "<f2" else flat
         return flat.astype(np.float64).reshape(tensor.integers("dims"))
     except ValueError as error:
-        raise ModelError(f"{name}: its tensor {tensor.text('name')!r} cannot be read ({error})") from error
+        reason = f"its tensor {tensor.text('name')!r} cannot be read ({error})"
+        raise ModelError(f"{name}: {plain(reason)}") from error
 
 
 def _varints(data: memoryview) -> list[int]:
@@ -117,13 +118,14 @@ def _varints(data: memoryview) -> list[int]:
 
 def _dequantized(name: str, node: Message, values: Weights) -> NDArray[np.float64]:
     """(quantized - zero point) × scale, along the node's axis where there is a scale for each channel."""
-    quantized, scale, *zero = (values[given] for given in node.texts("input"))
     axes = [a.integer("i") for a in node.messages("attribute") if a.text("name") == "axis"]
-    shape = [1] * quantized.ndim
     try:
+        quantized, scale, *zero = (values[given] for given in node.texts("input"))
+        shape = [1] * quantized.ndim
         if scale.size > 1:
             shape[axes[0] if axes else 1] = scale.size
             return np.asarray((quantized - (zero[0].reshape(shape) if zero else 0.0)) * scale.reshape(shape))
         return np.asarray((quantized - (zero[0].reshape(()) if zero else 0.0)) * scale.reshape(()))
     except (ValueError, IndexError) as error:
-        raise ModelError(f"{name}: its operator {node.text('name')!r} cannot be followed ({error})") from error
+        reason = f"its operator {node.text('name')!r} cannot be followed ({error})"
+        raise ModelError(f"{name}: {plain(reason)}") from error

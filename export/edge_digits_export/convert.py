@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import tf2onnx
 from numpy.typing import NDArray
 
 import edge_digits_train.deskew  # noqa: F401 – Keras then knows the layer
-from edge_digits.errors import InputError, UsageError
+from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits_export.fold import fold_norms, fold_temperature
-from edge_digits_export.graph import OPSET, SCALE, finish, prune, rename, sort_nodes
+from edge_digits_export.graph import OPSET, finish, prune, rename, sort_nodes
+from edge_digits_export.pixels import BYTES, UNIT, Pixels
 from edge_digits_export.simplify import (
     ConversionError,
     drop_transposes_before_dense,
@@ -30,6 +32,10 @@ from edge_digits_export.simplify import (
 )
 
 ANSWERS = ("probabilities", "digit_score")
+_SCALES = 0.1
+"""A network that multiplies its values by less than this takes bytes: what is 0 to 1 already nobody divides so."""
+_LEAST = 1e-9
+"""For what is divided by."""
 
 
 def load_network(path: Path) -> keras.Model:
@@ -38,13 +44,24 @@ def load_network(path: Path) -> keras.Model:
         raise UsageError("export needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow before Keras is imported")
     try:
         network = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(str(path), f"is no Keras network: {str(error).splitlines()[0]}") from error
-    given, answer = network.input_shape, _by_name(network, network.output_shape).get("probabilities")
-    if given not in [(None, 28, 28), (None, 28, 28, 1)] or answer != (None, 10):
-        shapes = f"{given} to {answer or network.output_shape}"
-        raise InputError(str(path), f"maps {shapes}; a digit network maps (None, 28, 28) to (None, 10)")
+    except Exception as error:  # Keras, zipfile and h5py have no error in common
+        raise InputError(str(path), f"is no Keras network: {_first_line(error)}") from error
+    try:
+        given, answer = network.input_shape, network.output_shape
+    except AttributeError as error:
+        raise InputError(str(path), "does not say what it takes: begin it with keras.Input((28, 28, 1))") from error
+    if given not in [(None, 28, 28), (None, 28, 28, 1)] or not _gives_ten(network, path):
+        raise InputError(str(path), f"maps {given} to {answer}; a digit network maps (None, 28, 28) to (None, 10)")
     return network
+
+
+def _gives_ten(network: keras.Model, path: Path) -> bool:
+    """Whether two empty tiles become two times ten numbers. Raises InputError where the network cannot be called."""
+    try:
+        answers = _apply(network, tf.zeros((2, 28, 28), tf.uint8))
+    except Exception as error:  # whatever a layer raises
+        raise InputError(str(path), f"cannot be run on a tile: {_first_line(error)}") from error
+    return "probabilities" in answers and tuple(answers["probabilities"].shape) == (2, 10)
 
 
 def hash_weights(network: keras.Model) -> str:
@@ -55,23 +72,37 @@ def hash_weights(network: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def predict(network: keras.Model, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities (n, 10) from tiles (n, 28, 28), as Keras computes them: what the graph is compared with."""
-    parts = [_apply(network, tf.constant(tiles[i : i + 512]))["probabilities"] for i in range(0, len(tiles), 512)]
-    return np.concatenate([part.numpy() for part in parts])
+def predict(network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None = None) -> NDArray[np.float32]:
+    """Probabilities (n, 10) from tiles (n, 28, 28), as Keras computes them: what the graph is compared with.
+
+    `pixels`: what the network takes; None: as `pixels_of` has it.
+    """
+    batches = (tf.constant(tiles[i : i + 512]) for i in range(0, len(tiles), 512))
+    return np.concatenate([_apply(network, batch, pixels)["probabilities"].numpy() for batch in batches])
 
 
-def convert(network: keras.Model) -> onnx.ModelProto:
+def convert(network: keras.Model, pixels: Pixels | None = None) -> onnx.ModelProto:
     """The fp32 graph: uint8 `tiles` [N, 28, 28] through one DequantizeLinear to float32 `probabilities` [N, 10].
 
-    A network with a second output called digit_score keeps it. Raises ConversionError, with the reason, where the
-    network has no form in the contract.
+    `pixels` as for `predict`. A network with a second output called digit_score keeps it. Raises ConversionError, with
+    the reason, where the network has no form in the contract.
     """
+    _refuse_other_floats(network)
     try:
         with _quiet():
-            model = _convert(network)
+            model = _convert(network, pixels)
     except Exception as error:  # tf2onnx has no error of its own
         raise ConversionError(f"tf2onnx cannot convert it: {_first_line(error)}") from error
+    try:
+        return _simplify(model)
+    except EdgeDigitsError:
+        raise
+    except Exception as error:  # onnx's and onnxruntime's errors have no root in common
+        raise ConversionError(f"it becomes no ONNX that runs: {_first_line(error)}") from error
+
+
+def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What tf2onnx made, as the contract wants it."""
     spell_out_erfc(model.graph)
     _refuse_unknown(model)
     use_constant_nodes(model.graph)
@@ -83,12 +114,12 @@ def convert(network: keras.Model) -> onnx.ModelProto:
     return tidy(model)
 
 
-def _convert(network: keras.Model) -> onnx.ModelProto:
+def _convert(network: keras.Model, pixels: Pixels | None) -> onnx.ModelProto:
     """What tf2onnx makes of a network, its input and answers named as they shall be."""
 
     @tf.function(input_signature=[tf.TensorSpec((None, 28, 28), tf.uint8, name="tiles")])  # type: ignore[untyped-decorator]
     def answer(tiles: tf.Tensor) -> list[tf.Tensor]:
-        return [tf.identity(value, name=name) for name, value in _apply(network, tiles).items()]
+        return [tf.identity(value, name=name) for name, value in _apply(network, tiles, pixels).items()]
 
     function = answer.get_concrete_function()
     nodes = {operation.name for operation in function.graph.get_operations()}
@@ -132,34 +163,48 @@ def set_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelPro
     return tidy(copy)
 
 
-def convert_or_refuse(network: keras.Model, path: Path) -> onnx.ModelProto:
+def convert_or_refuse(network: keras.Model, path: Path, pixels: Pixels | None = None) -> onnx.ModelProto:
     """As `convert`. Raises InputError, with the name of the network's file, where it has no form in the contract."""
     try:
-        return convert(network)
+        return convert(network, pixels)
     except ConversionError as error:
         raise InputError(str(path), f"has no form in the model contract: {error}") from error
 
 
-def takes_raw(network: keras.Model) -> bool:
-    """Whether the network wants values of 0 to 255: its input is uint8, or the first thing it does is to scale them."""
-    return bool(network.inputs[0].dtype == "uint8" or _scales(network))
+def takes_whole_numbers(network: keras.Model) -> bool:
+    """Whether the network's input is of whole numbers, which can be nothing but the bytes."""
+    return str(network.inputs[0].dtype).startswith(("uint", "int"))
 
 
-def _scales(network: keras.Model) -> bool:
-    """Whether what comes first, but for layers that only change the shape, divides by a hundred or so."""
+def pixels_of(network: keras.Model) -> Pixels:
+    """What the network takes, as far as it shows: the bytes where they are its input or it scales them, else 0 to 1."""
+    return BYTES if takes_whole_numbers(network) or _own_scale(network) < _SCALES else UNIT
+
+
+def _own_scale(network: keras.Model) -> float:
+    """What a network multiplies its values by before its first layer of weights."""
+    factor = 1.0
+    for layer in _flat(network):
+        if isinstance(layer, keras.layers.Rescaling):
+            factor *= float(np.max(np.abs(layer.scale)))
+        elif isinstance(layer, keras.layers.Normalization):
+            factor /= max(float(np.max(np.sqrt(layer.variance))), _LEAST)
+        elif isinstance(layer, keras.layers.Layer):
+            if layer.weights:
+                break
+        elif type(layer).__name__ in {"TrueDivide", "Divide", "Multiply"}:
+            number = prod(abs(float(v)) for v in _constants_of(layer) if np.ndim(v) == 0)
+            factor *= number if type(layer).__name__ == "Multiply" else 1 / max(number, _LEAST)
+    return factor
+
+
+def _flat(network: keras.Model) -> Iterator[Any]:
+    """Layers and operations in their order, those of networks in the network among them."""
     for layer in getattr(network, "operations", network.layers):  # a Sequential has layers alone
         if isinstance(layer, keras.Model):
-            return _scales(layer)
-        if isinstance(layer, keras.layers.Rescaling):
-            return float(np.max(np.abs(layer.scale))) < 0.1
-        if isinstance(layer, keras.layers.Normalization):
-            return float(np.max(np.sqrt(layer.variance))) > 10
-        if type(layer).__name__ in {"TrueDivide", "Multiply"} and not isinstance(layer, keras.layers.Layer):
-            numbers = [float(v) for v in _constants_of(layer) if np.ndim(v) == 0]
-            return any(n >= 10 if type(layer).__name__ == "TrueDivide" else n < 0.1 for n in numbers)
-        if getattr(layer, "weights", None):
-            return False
-    return False
+            yield from _flat(layer)
+        else:
+            yield layer
 
 
 def _constants_of(operation: Any) -> list[Any]:
@@ -169,12 +214,15 @@ def _constants_of(operation: Any) -> list[Any]:
     return [value for value in given if isinstance(value, int | float | np.ndarray | np.generic)]
 
 
-def _apply(network: keras.Model, tiles: tf.Tensor) -> dict[str, tf.Tensor]:
+def _apply(network: keras.Model, tiles: tf.Tensor, pixels: Pixels | None = None) -> dict[str, tf.Tensor]:
     """The network's answers by name, from tiles (n, 28, 28) uint8."""
-    values = tiles
-    if network.inputs[0].dtype != "uint8":
+    pixels = pixels or pixels_of(network)
+    if takes_whole_numbers(network):
+        values = tf.cast(tiles, network.inputs[0].dtype)
+    else:
         values = tf.cast(tiles, tf.float32)
-        values = values if takes_raw(network) else values * SCALE
+        values = values if pixels.factor == 1 else values * np.float32(pixels.factor)
+        values = values if pixels.offset == 0 else values + np.float32(pixels.offset)
     if len(network.input_shape) == 4:
         values = tf.reshape(values, (-1, 28, 28, 1))
     answers = _by_name(network, network(values, training=False))
@@ -184,22 +232,36 @@ def _apply(network: keras.Model, tiles: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _by_name(network: keras.Model, answers: Any) -> dict[str, Any]:
-    """The outputs of a network, or their shapes, as probabilities and digit_score."""
-    if isinstance(answers, dict):
-        return dict(answers)
-    if not isinstance(answers, list):
+    """The outputs of a network as probabilities and digit_score; nothing where there is no telling which is which."""
+    if not isinstance(answers, dict | list | tuple):
         return {"probabilities": answers}
-    named = dict(zip(network.output_names, answers, strict=True))
-    score = named.pop("digit_score", None)
-    if len(named) != 1 or score is None:
-        return {}
-    return {"probabilities": next(iter(named.values())), "digit_score": score}
+    named = dict(answers if isinstance(answers, dict) else zip(network.output_names, answers, strict=True))
+    if "probabilities" in named:
+        return named
+    score = {"digit_score": named.pop("digit_score")} if "digit_score" in named else {}
+    return {"probabilities": next(iter(named.values())), **score} if len(named) == 1 else {}
+
+
+def _refuse_other_floats(network: keras.Model) -> None:
+    others, given = {"float16", "bfloat16", "float64"}, str(network.inputs[0].dtype)
+    if given in others:
+        raise ConversionError(f"its input is {given}: give it one of float32")
+    for layer in _flat(network):
+        computes = getattr(layer, "compute_dtype", None)  # an operation has none
+        if computes in others:
+            raise ConversionError(
+                f"its layer {layer.name} computes in {computes}: save it with the dtype policy float32"
+            )
 
 
 def _refuse_unknown(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         if node.domain not in {"", "ai.onnx"} or not onnx.defs.has(node.op_type):
             layer = "/".join(node.name.split("/")[1:-1]) or node.name
+            if node.op_type == "StatefulPartitionedCall":
+                raise ConversionError(
+                    f"{layer} is compiled by Keras, as convolutions in groups are, and has no operators"
+                )
             raise ConversionError(f"{layer} needs the operator {node.op_type}, which ONNX's opset {OPSET} has not")
 
 

@@ -9,6 +9,7 @@ from math import prod
 import onnx
 from onnx import numpy_helper
 
+from edge_digits.classifier import Classifier
 from edge_digits.errors import ModelError
 from edge_digits.model_files import ModelFile
 from edge_digits.onnx_file import plain
@@ -52,7 +53,7 @@ def graph_rows(model: onnx.ModelProto) -> list[GraphRow]:
         counted |= held
         rows.append(
             GraphRow(
-                node.name or node.output[0],
+                str(node.name or node.output[0]),  # bytes where it is no UTF-8
                 node.op_type,
                 shape,
                 sum(prod(size or 1 for size in known.get(name, ())) for name in weights),
@@ -74,11 +75,14 @@ def _multiply_adds(node: onnx.NodeProto, output: Shape | None, inputs: Sequence[
 
 
 def graph_table(file: ModelFile) -> Iterator[str]:
-    """The lines of the table, with sums at its end. Raises ModelError for what onnx cannot read."""
+    """The lines of the table, with sums at its end. Raises ModelError for what does not run, or onnx cannot read."""
+    Classifier(file.name)  # refuses what is no graph
     try:
         rows = graph_rows(onnx.load_from_string(file.data))
-    except (onnx.shape_inference.InferenceError, ValueError, KeyError) as error:
-        raise ModelError(f"{file.name}: its shapes cannot be told: {plain(str(error).splitlines()[0])}") from error
+    except (onnx.shape_inference.InferenceError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{file.name}: its shapes cannot be told: {plain(str(error).partition(chr(10))[0])}"
+        ) from error
     total = GraphRow(
         "all", f"{len(rows)} operators", None, sum(row.parameters for row in rows),
         sum(row.multiply_adds for row in rows), sum(row.bytes for row in rows),

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from edge_digits.classifier import Classifier
 
+SLOWER = 1.05
+"""Times as long: less than this is no difference that the next measurement would have, too."""
 _ROUNDS = (40, 300)  # fewer say little, more say no more
 _SECONDS = 10.0  # in all, within those
 
@@ -33,3 +35,8 @@ def measure_latency(classifiers: Mapping[str, Classifier], tile: NDArray[np.uint
             classifier.classify(tile)
             seconds[name].append(time.perf_counter() - before)
     return {name: round(1e6 * float(np.median(times[1:])), 1) for name, times in seconds.items()}
+
+
+def slowdown(fp32: float, int8: float) -> float | None:
+    """How many times as long int8 takes; None where it is no slower."""
+    return int8 / fp32 if int8 > SLOWER * fp32 else None

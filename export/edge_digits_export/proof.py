@@ -17,6 +17,7 @@ from edge_digits_export.bench import Candidate
 from edge_digits_export.calibration import CalibrationTiles
 from edge_digits_export.gates import Gate
 from edge_digits_export.layers import Layer
+from edge_digits_export.pixels import Pixels
 from edge_digits_export.search import Trial
 from edge_digits_export.temperature import Temperature
 from edge_digits_export.verify import Probabilities
@@ -33,7 +34,11 @@ class Findings:
     recipe: str
     source: Mapping[str, Any]
     parameters: int
+    pixels: Pixels
+    """What the network takes."""
     temperature: Temperature
+    tempered_on_compared: bool
+    """Whether the temperature was fitted on the compared rows themselves."""
     candidate: Candidate
     """The int8 model that was kept."""
     calibration: CalibrationTiles
@@ -59,7 +64,8 @@ def build_proof(found: Findings) -> dict[str, Any]:
         "source": dict(found.source),
         "parameters": found.parameters,
         "multiply_adds": sum(layer.multiply_adds for layer in found.layers),
-        "temperature": found.temperature.as_dict(),
+        "pixels": found.pixels.name,
+        "temperature": {**found.temperature.as_dict(), "on_compared_rows": found.tempered_on_compared},
         "quantization": {
             "choice": found.candidate.choice.as_dict(),
             "tiles": found.calibration.as_dict(),
@@ -116,11 +122,16 @@ def _check_tiles(rows: DataSet, fp32: Probabilities, int8: Probabilities) -> dic
     """Of each digit the row that both read rightly, but the least surely of all that they give .9 and more.
 
     What they give .9999 stays so whatever happens to the weights; what they give .6 another processor's rounding moves.
+    Of a digit of which there is no such row it is the surest one, read rightly or not.
     """
     sure = np.minimum(fp32.max(axis=1), int8.max(axis=1))
     right = (fp32.argmax(axis=1) == rows.labels) & (int8.argmax(axis=1) == rows.labels) & (sure >= 0.9)
-    found = [np.flatnonzero(right & (rows.labels == digit)) for digit in range(10)]
-    chosen = np.array([of_digit[sure[of_digit].argmin()] for of_digit in found if len(of_digit)], np.intp)
+    chosen = []
+    for digit in np.unique(rows.labels):
+        of_digit = rows.labels == digit
+        fit = np.flatnonzero(of_digit & right)
+        others = np.flatnonzero(of_digit)
+        chosen.append(fit[sure[fit].argmin()] if len(fit) else others[sure[others].argmax()])
     return {
         "tiles": _packed(rows.tiles[chosen]),
         "expected": {

@@ -9,6 +9,8 @@ from typing import Any
 
 import edge_digits_train
 from edge_digits.outputs import open_output
+from edge_digits_export.gates import FEW_ROWS, LEAST_ROWS
+from edge_digits_export.latency import slowdown
 from edge_digits_export.proof_tables import (
     accuracy_table,
     agreement_table,
@@ -28,6 +30,9 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
 body { max-width: 58rem; }
 td:first-child, th:first-child, .gates td:nth-child(2), .gates th:nth-child(2) { text-align: left; }
+td { white-space: nowrap; }
+.gates td:nth-child(2), .tried td:last-child { min-width: 14rem; white-space: normal; }
+.result strong, .boxes b { white-space: nowrap; }
 .failed { color: #b3261e; font-weight: bold; }
 .bar { display: inline-block; height: .7em; background: var(--strong); border-radius: .15em; vertical-align: baseline; }
 .track { display: inline-block; width: 12rem; text-align: left; }
@@ -61,9 +66,9 @@ def render_proof_page(proof: dict[str, Any]) -> str:
         f'<header><h1>{name}</h1><p class="quiet">edge-digits {escape(str(proof["version"]))}, proof of an export</p>',
         "</header>",
         *_result(proof),
-        _section("Gates", _GATES_NOTE, f'<div class="gates">{gate_table(proof["gates"])}</div>'),
+        _section("Gates", _gates_note(proof["gates"]), f'<div class="gates">{gate_table(proof["gates"])}</div>'),
         _section("How many it reads right", _rows_note(proof), accuracy_table(proof["parity"])),
-        _section("How far the answers are apart", _apart_note(proof["parity"]), agreement_table(proof["parity"])),
+        _section("How far the answers are apart", _apart_note(proof), agreement_table(proof["parity"])),
         _section("Layer by layer", _LAYERS_NOTE, layer_table(proof["layers"])),
         *_search(proof),
         *_disagreements(proof),
@@ -105,12 +110,15 @@ def _result(proof: dict[str, Any]) -> Iterator[str]:
     )
     fp32_bytes, int8_bytes = (proof["files"][precision]["bytes"] for precision in ("fp32", "int8"))
     latency, differ = proof["latency"], parity["fp32_int8"]
-    ratio = f"{latency['ratio_fp32_to_int8']:.2f}"
+    slower = slowdown(latency["fp32_us"], latency["int8_us"])
+    times = f"{latency['ratio_fp32_to_int8']:.2f} times as long"
+    if slower:
+        times = f"so int8 is {slower:.1f} times slower here: it saves space alone"
     boxes = [
         (f"{int8_bytes:,}", f"bytes in int8, {fp32_bytes / int8_bytes:.1f} times smaller than fp32's {fp32_bytes:,}"),
         (
-            f"{latency['int8_us']:.0f} µs",
-            f"a digit in int8; fp32 takes {latency['fp32_us']:.0f} µs, {ratio} times as long",
+            f"{latency['int8_us']:.0f}&nbsp;µs",
+            f"a digit in int8; fp32 takes {latency['fp32_us']:.0f}&nbsp;µs, {times}",
         ),
         (f"{proof['parameters']:,}", "parameters"),
         (f"{proof['multiply_adds']:,}", "multiply-adds for a digit"),
@@ -135,7 +143,30 @@ def _rows_note(proof: dict[str, Any]) -> str:
     )
 
 
-def _apart_note(parity: dict[str, Any]) -> str:
+def _gates_note(gates: list[dict[str, Any]]) -> str:
+    note = _GATES_NOTE
+    if any(gate["name"] == "int8 accuracy" and gate["passed"] and gate["figure"] > gate["limit"] for gate in gates):
+        note += (
+            " Within chance: past its limit, but by no more than these few rows would show by chance alone "
+            "(95&nbsp;%), so it is not held against int8."
+        )
+    return note
+
+
+def _compared_note(proof: dict[str, Any]) -> str:
+    """Which rows fp32 and int8 are compared on, where they are not just the held-out ones, and that they are few."""
+    rows, own = proof["parity"]["fp32_int8"]["rows"], proof["parity"]["int8"]["n"]
+    note = ""
+    if rows > own:
+        note = (
+            f" As {own:,} rows are few, fp32 and int8 are compared with each other on {rows - own:,} training rows as "
+            "well: for this, and for no accuracy."
+        )
+    return note + (f" There are {rows:,} rows in all: {FEW_ROWS}." if rows < LEAST_ROWS else "")
+
+
+def _apart_note(proof: dict[str, Any]) -> str:
+    parity = proof["parity"]
     drop, half = 100 * parity["int8_drop"], 100 * parity["int8_drop_interval"]
     lost = f"int8 reads {abs(drop):.3f} points {'fewer' if drop > 0 else 'more'} right than fp32" if drop else (
         "int8 reads as many right as fp32"
@@ -143,7 +174,7 @@ def _apart_note(parity: dict[str, Any]) -> str:
     return (
         f"{lost} (± {half:.3f} points with 95&nbsp;% confidence; exact McNemar test: p = "
         f"{number(parity['mcnemar_p'])}, where a small p says that it is not by chance). Clear rows are those on which "
-        "the two likeliest digits are more than 0.1 apart."
+        f"the two likeliest digits are more than 0.1 apart.{_compared_note(proof)}"
     )
 
 
@@ -151,7 +182,7 @@ def _search(proof: dict[str, Any]) -> Iterator[str]:
     if proof.get("search"):
         yield _section(
             "What else was tried", "Each way of making it int8 that was measured; the one that was kept is set off.",
-            search_table(proof["search"], proof["quantization"]["choice"]),
+            f'<div class="tried">{search_table(proof["search"], proof["quantization"]["choice"])}</div>',
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,11 @@ _NAMES = {"keras": "Keras", "fp32": "fp32", "int8": "int8"}
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.3f} points"
+    return f"{100 * share:.3f}&nbsp;points"
+
+
+def _lost(share: float) -> str:
+    return f"none: {_points(-share)} won" if share < 0 else _points(share)
 
 
 def percent(share: float | None) -> str:
@@ -56,10 +61,11 @@ def gate_table(gates: Sequence[dict[str, Any]]) -> str:
 
 _GATES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "accuracy": ("share that the Keras network reads right, at least", percent),
+    "pixels": ("accuracy that other values of the pixels would win; the limit is its 95&nbsp;% interval", _points),
     "recorded accuracy": ("how far that share is from the one that the training wrote down", _points),
     "fp32 difference": ("largest difference between fp32 and Keras in a probability", number),
     "fp32 digits": ("rows on which fp32 gives another digit than Keras", number),
-    "int8 accuracy": ("accuracy that int8 loses against fp32", _points),
+    "int8 accuracy": ("accuracy that int8 loses against fp32", _lost),
     "int8 agreement": ("clear rows on which int8 gives the digit of fp32, at least", percent),
 }
 """Gate → what it measures, and how its figure is written."""
@@ -116,7 +122,7 @@ def search_table(found: Sequence[dict[str, Any]], chosen: dict[str, Any]) -> str
         kept = ", ".join(choice.get("float_layers") or ()) or "–"
         rows.append(
             (escape(_types(choice)), "channel" if choice["per_channel"] else "layer",
-             escape(str(choice["method"])), escape(kept), percent(tried["accuracy"]), _points(tried["drop"]),
+             escape(str(choice["method"])), escape(kept), percent(tried["accuracy"]), _lost(tried["drop"]),
              percent(tried["agreement"]), number(tried["microseconds"]),
              _passed(tried["passed"]) + (f": {escape(str(tried['why']))}" if tried.get("why") else ""))
         )  # fmt: skip
@@ -144,6 +150,9 @@ def _answer_figure(one: dict[str, Any]) -> str:
     return f"<li{kind}>{image}<br>{'<br>'.join(lines)}</li>"
 
 
+_PIXELS = {"unit": "0 to 1", "bytes": "bytes, 0 to 255", "signed": "−1 to 1"}
+
+
 def making_list(proof: dict[str, Any]) -> str:
     """Where the network comes from, and how it became what it is."""
     source, made = proof["source"], proof["quantization"]
@@ -151,9 +160,11 @@ def making_list(proof: dict[str, Any]) -> str:
     temperature = f"{heat['value']:.4g}"
     if heat.get("rows"):
         before, after = (number(heat[key]) for key in ("loss_before", "loss_after"))
-        temperature += f", fitted on {heat['rows']:,} rows: loss {before} nats before, {after} after"
+        rows = "the compared rows" if heat["on_compared_rows"] else f"{heat['rows']:,} rows"
+        temperature += f", fitted on {rows}: loss {before} nats before, {after} after"
     facts = {
-        "Source network": source["network"],
+        "Source network": "/".join(Path(source["network"]).parts[-2:]),
+        "Its pixels": _PIXELS.get(proof["pixels"], f"bytes less a mean, over a deviation: {proof['pixels']}"),
         "SHA-256 of its weights": source["network_sha256"],
         "Training": ", ".join(f"{key} {source[key]}" for key in ("recipe", "seed", "passes", "pass") if key in source),
         "Data": f"{data['name']}: {data['training_rows']:,} rows to train on, {data['compared_rows']:,} to compare on, "

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from edge_digits.classifier import Classifier
-from edge_digits.errors import GateError, InputError, ModelError
+from edge_digits.errors import GateError, InputError, ModelError, OutputError
 from edge_digits.model_check import CheckTiles, check_answers, check_contract
-from edge_digits.onnx_file import read_onnx
+from edge_digits.model_files import load_model_file
 from edge_digits.outputs import open_output, stage_output
 from edge_digits_export.card import card
 from edge_digits_export.convert import hash_weights, load_network
 from edge_digits_export.gates import LEAST_ROWS
-from edge_digits_export.rebuild import build_facts
+from edge_digits_export.latency import slowdown
+from edge_digits_export.names import NAME_RULE, is_model_name
+from edge_digits_export.rebuild import build_facts, rebuild_models
 
 MOST_DROP = 0.0005
 """Share of the rows by which int8 may be less accurate; here being within chance is no excuse."""
@@ -25,25 +27,31 @@ LEAST_AGREEMENT = 0.999
 MOST_DIFFERENCE = 1e-5
 """Between Keras and fp32, in a probability."""
 
-_NEEDED = (
-    "name", "version", "parameters", "multiply_adds", "tools", "gates", "temperature.value", "quantization.choice",
-    "quantization.ranges", "source.network", "source.network_sha256", "source.data.name", "source.data.sha256",
-    "source.data.training_rows", "source.data.compared_rows", "source.data.compared_rows_were", "files.fp32.sha256",
-    "files.int8.sha256", "latency.fp32_us", "latency.int8_us", "latency.ratio_fp32_to_int8", "check.tiles",
-    "check.expected.fp32", "check.expected.int8", "parity.int8_drop", "parity.fp32.accuracy", "parity.fp32.interval",
-    "parity.int8.accuracy", "parity.int8.interval", "parity.int8.confusion", "parity.int8.n",
-    "parity.keras_fp32.max_difference", "parity.keras_fp32.different_digits", "parity.fp32_int8.rows",
-    "parity.fp32_int8.max_difference", "parity.fp32_int8.mean_difference", "parity.fp32_int8.different_digits",
-    "parity.fp32_int8.clear_rows", "parity.fp32_int8.different_clear_digits",
-)  # fmt: skip
-"""What must stand in a proof."""
+_NUMBER = (int, float)
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("name", "version", "pixels", "source.network", "source.network_sha256", "source.data.name",
+                     "source.data.sha256", "source.data.compared_rows_were", "files.fp32.sha256", "files.int8.sha256",
+                     "check.tiles"), str),
+    **dict.fromkeys(("parameters", "multiply_adds", "source.data.training_rows", "source.data.compared_rows",
+                     "parity.fp32.n", "parity.fp32.correct", "parity.int8.n", "parity.int8.correct",
+                     "parity.keras_fp32.different_digits", "parity.fp32_int8.rows", "parity.fp32_int8.clear_rows",
+                     "parity.fp32_int8.different_digits", "parity.fp32_int8.different_clear_digits"), int),
+    **dict.fromkeys(("temperature.value", "latency.fp32_us", "latency.int8_us", "latency.ratio_fp32_to_int8",
+                     "parity.int8_drop", "parity.fp32.accuracy", "parity.int8.accuracy",
+                     "parity.keras_fp32.max_difference", "parity.fp32_int8.max_difference",
+                     "parity.fp32_int8.mean_difference"), _NUMBER),
+    **dict.fromkeys(("gates", "check.expected.fp32", "check.expected.int8", "parity.fp32.interval",
+                     "parity.int8.interval", "parity.fp32.confusion", "parity.int8.confusion"), list),
+    **dict.fromkeys(("tools", "quantization.choice", "quantization.ranges"), dict),
+}  # fmt: skip
+"""What must stand in a proof, and of what type."""
 
 
 def publish(proof_path: Path, folder: Path) -> Path:
     """Publishes the export that `proof_path` (NAME.proof.json) belongs to into `folder`, and returns its card.
 
     The network goes, without its optimizer, to networks/NAME.keras beside `folder`, and what rebuilding the models from
-    it takes to networks/NAME.json.
+    it takes to networks/NAME.json. They are rebuilt once, and must be the files of the proof.
 
     Raises InputError where a file of the export is missing or another, ModelError where one is not of the contract for
     published models or answers otherwise here, and GateError where a figure is past its limit, which is stricter than
@@ -53,24 +61,48 @@ def publish(proof_path: Path, folder: Path) -> Path:
     name = proof["name"]
     _check_figures(proof)
     models = {precision: _read_model(proof_path, proof, precision) for precision in ("fp32", "int8")}
-    network = load_network(Path(proof["source"]["network"]))
+    source = Path(proof["source"]["network"])
+    network = load_network(source)
     if hash_weights(network) != proof["source"]["network_sha256"]:
-        raise InputError(
-            proof["source"]["network"], f"is not the network that {proof_path.name} is the proof of: export anew"
-        )
-    entry = _entry(proof, models)
-    manifest = _manifest_with(folder / "manifest.json", name, entry)
-    networks = folder.parent / "networks"
-    networks.mkdir(exist_ok=True)
+        raise InputError(str(source), f"is not the network that {proof_path.name} is the proof of: export anew")
+    facts = build_facts(proof, models)
+    if rebuild_models(source, facts) != models:
+        raise InputError(str(proof_path), "its files are not what its network makes with these tools: export anew")
+    texts = _texts(proof_path, proof, models, facts, folder)
+    _make_folder(folder.parent / "networks")
     for precision, data in models.items():
         with open_output(str(folder / f"{name}-{precision}.onnx"), force=True, binary=True) as out:
             out.write(data)
-    with stage_output(str(networks / f"{name}.keras"), force=True, suffix=".keras") as staged:
+    with stage_output(str(folder.parent / "networks" / f"{name}.keras"), force=True, suffix=".keras") as staged:
         network.save(staged)
-    _write_text(networks / f"{name}.json", _json(build_facts(proof, models)))
-    _write_text(folder / f"{name}.md", card(name, entry, proof["parity"]))
-    _write_text(folder / "manifest.json", manifest)
+    for path, text in texts.items():
+        with open_output(str(path), force=True) as out:
+            out.write(text)
     return folder / f"{name}.md"
+
+
+def _texts(
+    proof_path: Path, proof: dict[str, Any], models: dict[str, bytes], facts: dict[str, Any], folder: Path
+) -> dict[Path, str]:
+    """Path → text of what is written beside the models, the manifest last."""
+    name = proof["name"]
+    try:
+        entry = _entry(proof, models)
+        about = card(name, entry, proof["parity"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(str(proof_path), f"is damaged: {error!r}") from error
+    return {
+        folder.parent / "networks" / f"{name}.json": _json(facts),
+        folder / f"{name}.md": about,
+        folder / "manifest.json": _manifest_with(folder / "manifest.json", name, entry),
+    }
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 def _read_proof(path: Path) -> dict[str, Any]:
@@ -80,18 +112,20 @@ def _read_proof(path: Path) -> dict[str, Any]:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise InputError(str(path), "is no export's proof") from error
-    for key in _NEEDED:
+    for key, kind in _NEEDED.items():
         found: Any = proof
         for part in key.split("."):
             if not isinstance(found, dict) or part not in found:
                 raise InputError(str(path), f"is no export's proof: it does not say {key}; export anew")
             found = found[part]
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(proof["name"])) or re.search(
-        r"-(fp32|int8)$", proof["name"]
+        if not isinstance(found, kind) or isinstance(found, bool):
+            raise InputError(str(path), f"is damaged: its {key} is {type(found).__name__}; export anew")
+    if not all(
+        isinstance(gate, dict) and gate.keys() >= {"name", "figure", "limit", "passed"} for gate in proof["gates"]
     ):
-        raise InputError(
-            str(path), f"{proof['name']!r} is no name for a model: letters, digits, '.', '_' and '-' alone"
-        )
+        raise InputError(str(path), "is damaged: its gates are none; export anew")
+    if not is_model_name(proof["name"]):
+        raise InputError(str(path), f"{proof['name']!r} is no name for a model: {NAME_RULE}")
     return proof
 
 
@@ -133,8 +167,11 @@ def _read_model(proof_path: Path, proof: dict[str, Any], precision: str) -> byte
     if hashlib.sha256(data).hexdigest() != proof["files"][precision]["sha256"]:
         raise InputError(str(path), f"is not the file that {proof_path.name} is the proof of: export anew")
     classifier = Classifier(path)
-    check_contract(str(path), read_onnx(str(path), data))
-    check_answers(classifier, CheckTiles.from_dict(proof_path.name, proof["check"]), precision)
+    check_contract(str(path), load_model_file(path).message)
+    check = CheckTiles.from_dict(proof_path.name, proof["check"])
+    if not len(check.tiles):
+        raise ModelError(f"{proof_path.name}: it has no check tiles: export anew")
+    check_answers(classifier, check, precision)
     told = classifier.metadata["edge_digits.precision"]
     if told != precision:
         raise ModelError(f"{path}: says of itself that it is {told}")
@@ -153,7 +190,7 @@ def _entry(proof: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
         for precision, data in models.items()
     }
     return {
-        "prefers": "int8",
+        "prefers": "fp32" if slowdown(proof["latency"]["fp32_us"], proof["latency"]["int8_us"]) else "int8",
         "version": proof["version"],
         "parameters": proof["parameters"],
         "multiply_adds": proof["multiply_adds"],
@@ -182,8 +219,3 @@ def _json(facts: dict[str, Any]) -> str:
     """Indented, but rows of numbers on one line."""
     text = json.dumps(facts, indent=2)
     return re.sub(r"\[\n\s*([-+\d.eE,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    with open_output(str(path), force=True) as out:
-        out.write(text)

@@ -8,15 +8,17 @@ from typing import Any
 
 import onnx
 
-from edge_digits.errors import InputError
+from edge_digits.errors import InputError, UsageError
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.graph import read_metadata, write_bytes
+from edge_digits_export.pixels import Pixels
 from edge_digits_export.quantize import Ranges, quantize
 
 
 def build_facts(proof: Mapping[str, Any], models: Mapping[str, bytes]) -> dict[str, Any]:
     """What to keep beside a network, as plain data, so that its `models` (fp32 and int8) can be made again."""
     return {
+        "pixels": proof["pixels"],
         "temperature": proof["temperature"]["value"],
         "choice": proof["quantization"]["choice"],
         "ranges": proof["quantization"]["ranges"],
@@ -34,20 +36,24 @@ def rebuild_models(network: Path, facts: Mapping[str, Any]) -> dict[str, bytes]:
     """
     try:
         temperature, says = float(facts["temperature"]), facts["metadata"]
+        pixels = Pixels.parse(facts["pixels"]) if "pixels" in facts else None
         choice = QuantizationChoice.from_dict(facts["choice"])
         ranges = {name: (float(low), float(high)) for name, (low, high) in facts["ranges"].items()}
         of_fp32, of_int8 = dict(says["fp32"]), dict(says["int8"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise InputError(str(network), f"what is kept to rebuild its models is damaged: {error!r}") from error
-    fp32 = rebuild_fp32(network, temperature, of_fp32)
-    return {"fp32": fp32, "int8": rebuild_int8(fp32, choice, ranges, of_int8)}
+    fp32 = rebuild_fp32(network, temperature, of_fp32, pixels)
+    try:
+        return {"fp32": fp32, "int8": rebuild_int8(fp32, choice, ranges, of_int8)}
+    except ValueError as error:
+        raise InputError(str(network), f"what is kept to rebuild its models does not fit: {error}") from error
 
 
-def rebuild_fp32(network: Path, temperature: float, metadata: Mapping[str, str]) -> bytes:
+def rebuild_fp32(network: Path, temperature: float, metadata: Mapping[str, str], pixels: Pixels | None = None) -> bytes:
     """The fp32 file of a .keras network. Raises InputError where it is none, or has no form in the contract."""
     from edge_digits_export.convert import convert_or_refuse, load_network, set_temperature
 
-    model = set_temperature(convert_or_refuse(load_network(network), network), temperature)
+    model = set_temperature(convert_or_refuse(load_network(network), network, pixels), temperature)
     return write_bytes(model, metadata)
 
 

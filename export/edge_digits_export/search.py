@@ -57,7 +57,7 @@ def search(bench: Bench, start: QuantizationChoice, note: Callable[[str], None])
         replace(start, **types, method=method, per_channel=per_channel, float_layers=())
         for method, types, per_channel in product(_METHODS, _TYPES, (True, False))
     ]
-    in_float = min(_LEFT_IN_FLOAT, len(layer_names(bench.fp32.graph)) - 1)  # all in float would be no int8
+    in_float = max(0, min(_LEFT_IN_FLOAT, len(layer_names(bench.fp32.graph)) - 1))  # all in float would be no int8
     total = len(grid) + in_float
     candidates = [_tell(bench.make(choice), i, total, note) for i, choice in enumerate(grid, start=1)]
     nearest = min(candidates, key=_distance)

@@ -33,6 +33,13 @@ _SHAPE_INPUTS = {
 }  # fmt: skip
 
 
+_WIDER = {
+    onnx.TensorProto.UINT8, onnx.TensorProto.INT16, onnx.TensorProto.UINT16, onnx.TensorProto.INT32,
+    onnx.TensorProto.UINT32, onnx.TensorProto.INT64, onnx.TensorProto.UINT64,
+}  # fmt: skip
+"""Types that hold every byte as it is."""
+
+
 class ConversionError(EdgeDigitsError):
     """A network that has no form in the model contract; the text is the reason alone."""
 
@@ -62,14 +69,7 @@ def scale_by_dequantize(graph: onnx.GraphProto) -> None:
 
     A network that scales otherwise gets what is left to do as one Mul and one Add.
     """
-    casts = users(graph, "tiles")
-    if not casts or any(cast.op_type != "Cast" or attribute(cast, "to") != onnx.TensorProto.FLOAT for cast in casts):
-        operators = ", ".join(sorted({cast.op_type for cast in casts})) or "no operator"
-        raise ConversionError(f"its bytes go into {operators}, where they must become float32 first")
-    first, *others = casts
-    for cast in others:
-        replace_input(graph, cast.output[0], first.output[0])
-        graph.node.remove(cast)
+    first = _cast_first(graph)
     factor, offset = _take_affine(graph, first.output[0])
     add_constant(graph, "scale", np.array(SCALE))
     add_constant(graph, "zero", np.array(0, np.uint8))
@@ -82,6 +82,30 @@ def scale_by_dequantize(graph: onnx.GraphProto) -> None:
             graph.node.insert(at, helper.make_node(op, [scaled, value], [f"scaled_{op}"]))
             scaled, at = f"scaled_{op}", at + 1
     replace_input(graph, raw, scaled)
+
+
+def _cast_first(graph: onnx.GraphProto) -> onnx.NodeProto:
+    """Makes one Cast to float32 the first thing that is done to the bytes, before any reshape; returns it."""
+    bytewise, casts = ["tiles"], []
+    for name in bytewise:  # it grows
+        for node in users(graph, name):
+            to = attribute(node, "to") if node.op_type == "Cast" else None
+            if to == onnx.TensorProto.FLOAT:
+                casts.append(node)
+            elif to in _WIDER or (node.op_type in RESHAPES and node.input[0] == name):
+                bytewise.append(node.output[0])
+                casts += [node] if to in _WIDER else []
+            elif node.op_type != "Shape":
+                raise ConversionError(f"its bytes go into {node.op_type}, where they must become float32 first")
+    if not casts:
+        raise ConversionError("its bytes go into no operator, where they must become float32 first")
+    for cast in casts:
+        replace_input(graph, cast.output[0], cast.input[0])
+        graph.node.remove(cast)
+    replace_input(graph, "tiles", "values")
+    graph.node.insert(0, helper.make_node("Cast", ["tiles"], ["values"], to=onnx.TensorProto.FLOAT))
+    first: onnx.NodeProto = graph.node[0]
+    return first
 
 
 def _take_affine(graph: onnx.GraphProto, name: str) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from edge_digits.errors import InputError, UsageError
 from edge_digits_export.calibration import MILD
 from edge_digits_export.gates import LEAST_ROWS
+from edge_digits_export.names import NAME_RULE, is_model_name
 from edge_digits_train.augment import Augmentation
 from edge_digits_train.data import DataSet, LoadedData, Split, load_data, split_data
 from edge_digits_train.runs import Run
@@ -46,6 +47,11 @@ class Source:
     """For the proof."""
 
     @property
+    def tempered_on_compared(self) -> bool:
+        """Whether the rows that the temperature is fitted on are the compared ones."""
+        return self.tempering is not None and self.tempering.rows is self.compared
+
+    @property
     def more(self) -> DataSet:
         """Training rows on which int8 and fp32 are compared as well, where the compared rows are too few."""
         missing = 0 if self.compared is self.training else LEAST_ROWS - len(self.compared)
@@ -53,7 +59,16 @@ class Source:
         return self.training[np.linspace(0, len(self.training) - 1, n).astype(np.int64)]
 
 
-def open_source(path: Path, data: str | Path | None, name: str | None) -> Source:
+def name_model(path: Path, name: str | None) -> str:
+    """The model's name: `name`, or the recipe's, or the file's. Raises UsageError where no model can be called so."""
+    if name is None:
+        name = str(Run(path).settings()["recipe"]) if path.is_dir() else path.stem
+    if not is_model_name(name):
+        raise UsageError(f"--name {name!r}: {NAME_RULE}")
+    return name
+
+
+def open_source(path: Path, data: str | Path | None, name: str) -> Source:
     """A run's folder, or a .keras file with labelled rows. Raises InputError and UsageError."""
     if path.is_dir():
         return _open_run(Run(path), data, name)
@@ -68,8 +83,8 @@ def open_source(path: Path, data: str | Path | None, name: str | None) -> Source
     compared, were = (loaded.test, _TEST) if loaded.test is not None else (held_out, "which it may have seen")
     return Source(
         network=path,
-        name=name or path.stem,
-        recipe=name or path.stem,
+        name=name,
+        recipe=name,
         training=training,
         augmentation=MILD,
         compared=compared,
@@ -83,7 +98,7 @@ def open_source(path: Path, data: str | Path | None, name: str | None) -> Source
 _TEST = "of the test part"
 
 
-def _open_run(run: Run, data: str | Path | None, name: str | None) -> Source:
+def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
     asked = run.settings()
     loaded = _load_data(run, asked, data)
     if not run.best.exists():
@@ -93,7 +108,7 @@ def _open_run(run: Run, data: str | Path | None, name: str | None) -> Source:
     except (KeyError, TypeError) as error:
         raise InputError(str(run.folder / "run.json"), f"is damaged: {error!r}") from error
     training, held_out = split_data(loaded.rows, Split(**asked["split"]))
-    metrics = run.metrics()
+    metrics = _read_metrics(run)
     part, compared, were = "validation", held_out, "held out"
     tempering: Tempering | None = Tempering(run.best, held_out, unseen=True)
     if not len(held_out):  # a refit: all rows were trained on
@@ -104,21 +119,20 @@ def _open_run(run: Run, data: str | Path | None, name: str | None) -> Source:
     about = {
         "network": str(run.best.absolute()),
         **{key: asked[key] for key in ("recipe", "passes", "seed", "backend", "versions")},
-        "pass": metrics.get("pass"),
+        "pass": metrics["pass"],
         "refit": asked["refit"] is not None,
         "data": _about_data(loaded.rows, training, compared, were),
     }
-    recorded = metrics.get(part) or {}
     return Source(
         network=run.best,
-        name=name or asked["recipe"],
+        name=name,
         recipe=asked["recipe"],
         training=training,
         augmentation=augmentation,
         compared=compared,
         compared_were=were,
         tempering=tempering,
-        recorded=recorded.get("accuracy"),
+        recorded=metrics["accuracies"].get(part),
         about=about,
     )
 
@@ -128,7 +142,21 @@ def _load_data(run: Run, asked: dict[str, Any], data: str | Path | None) -> Load
     loaded = load_data(where)
     if loaded.rows.sha256 != asked["data"]["sha256"]:
         raise InputError(str(where), f"is not the data that {run.folder} was trained on")
-    return loaded
+    name = str(asked["data"].get("name", loaded.rows.name))  # not that of a copy: the same run gives the same bytes
+    return replace(loaded, rows=replace(loaded.rows, name=name))
+
+
+def _read_metrics(run: Run) -> dict[str, Any]:
+    """The pass, and the accuracies by part, as far as metrics.json says them. Raises InputError where it is damaged."""
+    try:
+        metrics = run.metrics()
+        parts = {part: metrics[part] for part in ("validation", "test") if metrics.get(part)}
+        return {
+            "pass": metrics.get("pass"),
+            "accuracies": {part: float(found["accuracy"]) for part, found in parts.items()},
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(str(run.folder / "metrics.json"), f"is damaged: {error!r}") from error
 
 
 def _temper_as_before(run: Run, loaded: LoadedData) -> Tempering | None:
