@@ -27,7 +27,7 @@ from edge_digits.cli import app
 
 EDGE_DIGITS = [sys.executable, "-m", "edge_digits"]
 COMMANDS = [
-    "classify", "submit", "evaluate", "show", "webcam", "train", "compare", "recipes", "export",
+    "classify", "submit", "evaluate", "evaluate-pictures", "show", "webcam", "train", "compare", "recipes", "export",
     "models list", "models show", "models verify", "models diff", "models publish",
 ]  # fmt: skip
 
@@ -149,6 +149,8 @@ def test_help_lists_every_command(run: Run) -> None:
         ["submit"],
         ["evaluate"],
         ["evaluate", "x.csv", "--at-least", "99"],
+        ["evaluate-pictures"],
+        ["evaluate-pictures", "x", "--at-least", "99"],
         ["webcam", "--max-frames", "0"],
         ["webcam", "--format", "csv"],
         ["train"],

@@ -22,12 +22,15 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _DARK, _GREEN, _ORANGE = (255, 255, 255), (40, 28, 20), (80, 200, 0), (0, 120, 255)  # blue, green, red
 
 
-def draw_reading(image: Image, reading: Reading, *, caption: str = "", scale: int | None = None) -> Image:
+def draw_reading(
+    image: Image, reading: Reading, *, caption: str = "", scale: int | None = None, labels: bool = True
+) -> Image:
     """`reading` on a copy of its image, as (H, W, 3) uint8 BGR.
 
     image: (H, W) or (H, W, 3) BGR, uint8.
     caption: a line for the lower left corner.
     scale: the whole number by which to enlarge; None enlarges a small picture to about 400 pixels on its longest side.
+    labels: write each digit with its confidence beside its box.
 
     Raises ValueError for a scale below 1.
     """
@@ -50,11 +53,16 @@ def draw_reading(image: Image, reading: Reading, *, caption: str = "", scale: in
         w, h = label.size(pen)
         taken.append((0, max(0, height - h), w, h))
         _draw_label(canvas, label, taken[-1], pen)
-    for digit, box in zip(reading.digits, boxes, strict=True):
+    for digit, box in zip(reading.digits, boxes, strict=True) if labels else ():
         label, place = _place_label(digit, box, taken, width, height, pen)
         taken.append(place)
         _draw_label(canvas, label, place, pen)
     return canvas
+
+
+def percent(confidence: float) -> int:
+    """A confidence, 0 to 1, as it is drawn: never 100, as a network is not that sure."""
+    return min(99, int(100 * confidence))
 
 
 def _legible_scale(image: Image) -> int:
@@ -142,9 +150,9 @@ def _draw_rejected(canvas: Image, boxes: list[Box], pen: _Pen) -> None:
 
 def _place_label(digit: Digit, box: Box, taken: list[Box], width: int, height: int, pen: _Pen) -> tuple[_Label, Box]:
     """A label inside the picture: on one line or two, above or below, where it covers least of what is taken."""
-    percent = f"{min(99, int(100 * digit.confidence))}"  # never 100: a network is not that sure
+    said = f"{percent(digit.confidence)}"
     best: tuple[float, _Label, Box] | None = None
-    for label in (_Label(f"{digit.digit}  {percent}%"), _Label(str(digit.digit), percent)):
+    for label in (_Label(f"{digit.digit}  {said}%"), _Label(str(digit.digit), said)):
         w, h = label.size(pen)
         margin = 2 * pen.line
         x = max(0, min(box[0] - margin, width - w))

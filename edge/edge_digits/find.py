@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_digits.cut import find_seams
 from edge_digits.ink import INK_LEVEL, find_ink, noise, shrink
 from edge_digits.opencv import cv2
 from edge_digits.pieces import (
@@ -16,6 +17,8 @@ from edge_digits.pieces import (
     Slopes,
     beside_sheet,
     connect,
+    drop_texture,
+    is_texture,
     is_writing,
     set_apart,
     typical_stroke,
@@ -36,14 +39,22 @@ OWN_GAP = 0.5
 """Share of the piece's own longer side that may lie between, too."""
 WIDEST = 1.5
 """A digit is at most so many times wider than high, where joining is what makes it wider."""
+MANY = 5
+"""Pieces that tell how high a digit is."""
+STACKED = 1.6
+"""Times the usual height from which a piece may be two digits, the one above the other …"""
+OFF_MIDDLE = 0.2
+"""… that touch no farther than this share of its height from its middle."""
 OUTSIZE = 2
-"""Among five and more, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
+"""Among many, one this many times taller than usual is no digit, but an edge, an arm, a crease."""
 CROSSING = 0.4
 """Two boxes that share this much of the smaller one, across and along, are one digit …"""
 HALVES = 2.5
 """… if the one is no more than so many times longer than the other."""
 MIN_PIECE = 6
 """A piece is at least one in so many parts of the digit's height: smaller, it adds nothing, or the digit is none."""
+BREAK = 0.7
+"""Strokes that may lie between the halves of a digit that is broken across."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
 
@@ -58,6 +69,8 @@ class Region:
     """(h, w) uint8, bright on black, cropped; scaled down where the picture was."""
     line: int = 0
     """Index of its line, from 0."""
+    touching: bool = False
+    """It was cut out of ink that is several digits."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,11 @@ class Found:
     ink: NDArray[np.uint8] | None = field(default=None, repr=False)
     """The picture's ink, bright on black, light flattened; scaled down where the picture was. None where none rises
     above the noise."""
+
+    def cut_off(self, most: int) -> Found:
+        """The first `most` regions; the others are rejected."""
+        rest = tuple(Rejected(region.box, f"past the first {most:,} digits") for region in self.regions[most:])
+        return replace(self, regions=self.regions[:most], rejected=self.rejected + rest) if rest else self
 
 
 def find(image: NDArray[np.uint8]) -> Found:
@@ -98,7 +116,12 @@ def find(image: NDArray[np.uint8]) -> Found:
         level = usual
         labels, pieces = connect(ink, level)
         pieces, rejected = set_apart(labels, pieces, stroke, slopes)
-    digits, others = _sort_out(_join_pieces(pieces, stroke))
+    if is_texture(labels):
+        return Found((), (Rejected(_whole(image), "a texture"),), ink)
+    pieces, faint = drop_texture(labels, pieces, slopes, level)
+    rejected += faint
+    labels, pieces = _unstack(labels, _join_pieces(pieces, stroke))
+    digits, others = _sort_out(pieces)
     rejected += others
     regions = [
         Region(_scaled_box(piece, 1 / scale), _cut(ink, labels, piece, level), line)
@@ -144,19 +167,59 @@ def _belongs(piece: Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[
     gap = np.minimum(PIECE_GAP * h, OWN_GAP * max(piece.w, piece.h))
     fitting = (along >= -gap) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
     stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
+    # Broken across: halves as high as each other, but nearer than lines of writing come.
+    broken = (across >= 0.5 * np.minimum(piece.w, w)) & (-along <= max(1.5, BREAK * stroke)) & (along <= 0)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
     beside = (piece.h < 0.6 * h) & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
     wide = np.maximum(piece.right, x + w) - np.minimum(piece.x, x)
     high = np.maximum(piece.bottom, y + h) - np.minimum(piece.y, y)
-    return np.asarray((crossing | (fitting & (stacked | beside))) & ((wide <= WIDEST * high) | (wide == w)))
+    return np.asarray((crossing | broken | (fitting & (stacked | beside))) & ((wide <= WIDEST * high) | (wide == w)))
+
+
+def _unstack(labels: Labels, pieces: list[Piece]) -> tuple[Labels, list[Piece]]:
+    """Pieces that are two digits, the one above the other, which touch: cut where they cross least ink.
+
+    What else stands beside them says how high a digit is; the network would read any two as one.
+    """
+    usual = _usual_height(pieces)
+    if len(pieces) < MANY:
+        return labels, pieces
+    labels, found = labels.copy(), list[Piece]()
+    for piece in pieces:
+        window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
+        mine = np.isin(labels[window], piece.labels)
+        seams = []
+        if STACKED * usual < piece.h < 3 * usual and piece.w < STACKED * usual:
+            seams = find_seams(np.ascontiguousarray(np.where(mine, np.uint8(255), np.uint8(0)).T))
+        fitting = [s for s in seams if abs(float(s.columns.mean()) / piece.h - 0.5) < OFF_MIDDLE and s.crossed < 1.5]
+        if not fitting:
+            found.append(piece)
+            continue
+        seam = min(fitting, key=lambda seam: seam.crossed)
+        below = mine & (np.arange(piece.h)[:, None] >= seam.columns)
+        number = int(labels.max()) + 1
+        labels[window][below] = number
+        found += [_piece(labels, piece, piece.labels), _piece(labels, piece, [number])]
+    return labels, found
+
+
+def _piece(labels: Labels, within: Piece, numbers: list[int]) -> Piece:
+    """The ink of these labels within a piece's box."""
+    mine = np.isin(labels[within.y : within.bottom, within.x : within.right], numbers)
+    rows, columns = np.flatnonzero(mine.any(axis=1)), np.flatnonzero(mine.any(axis=0))
+    w, h = int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+    return Piece(numbers, within.x + int(columns[0]), within.y + int(rows[0]), w, h, int(mine.sum()))
+
+
+def _usual_height(pieces: list[Piece]) -> float:
+    """How high most digits are: three quarters of the way up, as specks may outnumber them."""
+    return float(np.percentile([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0], 75))
 
 
 def _sort_out(pieces: list[Piece]) -> tuple[list[Piece], list[tuple[Piece, str]]]:
     """(digits, what is none with the reason)."""
     digits, rejected = [], []
-    # Three quarters of the way up: specks may outnumber the digits.
-    usual = float(np.percentile([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0], 75))
-    most = OUTSIZE * usual if len(pieces) >= 5 else float("inf")
+    most = OUTSIZE * _usual_height(pieces) if len(pieces) >= MANY else float("inf")
     tallest = max((piece.h for piece in pieces if piece.h <= most), default=0)
     for piece in pieces:
         if max(piece.w, piece.h) < MIN_HEIGHT:
@@ -204,6 +267,10 @@ def _cut(ink: NDArray[np.uint8], labels: Labels, piece: Piece, level: float) -> 
     cut[faint] = 0
     rows, columns = np.flatnonzero(cut.any(axis=1)), np.flatnonzero(cut.any(axis=0))
     return np.ascontiguousarray(cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+
+
+def _whole(image: NDArray[np.uint8]) -> Box:
+    return 0, 0, image.shape[1], image.shape[0]
 
 
 def _scaled_box(piece: Piece, scale: float) -> Box:

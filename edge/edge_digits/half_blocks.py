@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ def draw_lines(rows: Sequence[ShownRow], width: int, colours: Colours) -> Iterat
     for start in range(0, len(rows), columns):
         beside = rows[start : start + columns]
         yield (" " * _GAP).join(_title(row, colours) for row in beside).rstrip()
-        for parts in zip(*(_tile_lines(row.tile, colours) for row in beside), strict=True):
+        for parts in zip(*(tile_lines(row.tile, colours) for row in beside), strict=True):
             yield (" " * _GAP).join(parts).rstrip()
         yield ""
 
@@ -67,7 +68,14 @@ def _title(row: ShownRow, colours: Colours) -> str:
     return text if colours is Colours.none else f"{code}{text}{_RESET}"
 
 
-def _tile_lines(tile: npt.NDArray[np.uint8], colours: Colours) -> list[str]:
+def draw_beside(tile: npt.NDArray[np.uint8], texts: Sequence[str], colours: Colours) -> Iterator[str]:
+    """The lines of a tile, (28, 28) uint8, with the texts to its right, from its top."""
+    for line, text in zip_longest(tile_lines(tile, colours), texts, fillvalue=""):
+        yield f"{line}{' ' * _GAP}{text}".rstrip()
+
+
+def tile_lines(tile: npt.NDArray[np.uint8], colours: Colours) -> list[str]:
+    """The 14 lines of a tile, (28, 28) uint8, ink bright on black; each 28 characters wide."""
     upper, lower = tile[::2].astype(int), tile[1::2].astype(int)
     if colours is Colours.none:
         return ["".join(line) for line in _BLOCKS[2 * (upper >= _INK) + (lower >= _INK)]]

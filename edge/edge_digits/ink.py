@@ -23,6 +23,11 @@ MIN_CONTRAST = 0.06
 """Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
 INK_LEVEL = 0.4
 """Share of the darkest ink's strength from which a pixel is ink: about half way up the stroke's edge."""
+UNCLEAR_BORDER = 0.25
+"""Share of the border by which more or less than half of it must be dark to tell."""
+PLAIN_SIDE = 40
+"""Pixels of the longer side: the light on a smaller picture is taken to be even, as its strokes may be as wide as the
+window that would tell them from the ground."""
 CLEARLY_LESS_INK = 1.5
 """Light on dark or dark on light: the one with less ink, where it is less by this factor."""
 
@@ -84,10 +89,14 @@ def shrink(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
-    """Whether the ground is dark: the side of Otsu's threshold on which most of the border lies."""
+    """Whether the ground is dark: the side of Otsu's threshold on which most of the border lies.
+
+    Where ink reaches the border on all sides, it is the side on which most of the picture lies.
+    """
     threshold, _ = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     border = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
-    return bool(np.mean(border <= threshold) > 0.5)
+    dark = float(np.mean(border <= threshold))
+    return bool((np.mean(gray <= threshold) if abs(dark - 0.5) < UNCLEAR_BORDER else dark) > 0.5)
 
 
 def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> NDArray[np.uint8]:
@@ -97,6 +106,8 @@ def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> N
     `window` is the width of the opening, as a share of the longer side.
     """
     side = max(gray.shape)
+    if side < PLAIN_SIDE:
+        return _above(gray, np.full_like(gray, np.percentile(gray, 10)))
     shrink = max(1.0, side * window / 32)  # the opening is 32 pixels wide at most: it costs the same for any picture
     size = max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink))
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
@@ -106,6 +117,11 @@ def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> N
     # Smoothed only where that takes ink away, not where it would add some: beside an edge of the ground itself.
     ground = cv2.max(ground, smooth) if sharp else smooth
     ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return _above(gray, np.asarray(ground, np.uint8))
+
+
+def _above(gray: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How far each pixel rises above its ground, of 255, measured against the room that it has."""
     room = np.maximum(255 - ground, np.uint8(MIN_ROOM))
     return np.asarray(cv2.divide(cv2.subtract(gray, ground), room, scale=255), np.uint8)
 

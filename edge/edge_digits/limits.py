@@ -6,3 +6,5 @@ MAX_PIXELS = 100_000_000
 """Width times height of a picture: a phone's has 12 to 50 million."""
 MIN_CONFIDENCE = 0.5
 """Below this the likeliest digit is no more likely than all others together."""
+MAX_DIGITS = 1000
+"""No more regions of a picture are classified, unless more are asked for."""

@@ -39,6 +39,12 @@ SPECK = 0.1
 """Share of the tallest piece's height, or of the largest one's area, up to which a piece is a speck."""
 NOISE_REACH = 20
 """… but hairlines stand out from the noise: by more than this many of its standard deviations."""
+MAX_INK = 0.4
+"""Share of a picture that its ink may cover; more, and it is a texture."""
+TEXTURED = 0.2
+"""Where the ground rises to more than this share of the ink's strength in one place of a hundred, it is textured …"""
+CLEAR_OF_TEXTURE = 0.35
+"""… and only what is stronger than this share of the strongest ink there can be may be writing."""
 MAX_HOLES = 4
 """An 8 has two; the rest is for loops that cross themselves."""
 MIN_HOLE = 0.001
@@ -112,6 +118,31 @@ def set_apart(
         rejected += [(piece, NOISE) for piece in kept if slopes.is_weak(labels, piece)]
         kept = [piece for piece in kept if not slopes.is_weak(labels, piece)]
     return kept, rejected
+
+
+def is_texture(labels: Labels) -> bool:
+    """Whether there is too much ink for writing."""
+    return max(labels.shape) >= MIN_SCENE and float(np.mean(labels > 0)) > MAX_INK
+
+
+def drop_texture(
+    labels: Labels, pieces: list[Piece], slopes: Slopes, level: float
+) -> tuple[list[Piece], list[tuple[Piece, str]]]:
+    """(what stands out from a textured ground, what does not with the reason)."""
+    ground = _ground_texture(labels, slopes.ink)
+    if ground <= TEXTURED * level:
+        return pieces, []
+    faint = [slopes.strength(labels, piece) < CLEAR_OF_TEXTURE * 255 for piece in pieces]
+    kept = [piece for piece, is_faint in zip(pieces, faint, strict=True) if not is_faint]
+    return kept, [(piece, "texture") for piece, is_faint in zip(pieces, faint, strict=True) if is_faint]
+
+
+def _ground_texture(labels: Labels, ink: NDArray[np.uint8]) -> float:
+    """What the ground rises to in one place of a hundred, 0 to 255, away from all ink."""
+    step = max(1, max(ink.shape) // 400)
+    apart = cv2.dilate((labels[::step, ::step] > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    ground = ink[::step, ::step][apart]
+    return float(np.percentile(ground, 99)) if ground.size >= MIN_SCENE else 0.0
 
 
 def _is_rule(piece: Piece, stroke: float) -> bool:
@@ -239,7 +270,7 @@ class Slopes:
         edge = mine != cv2.erode(mine, np.ones((3, 3), np.uint8))  # where the picture ends, ink has no edge
         if not edge.any():
             return "shading"
-        strength = self._strength(labels, piece)
+        strength = self.strength(labels, piece)
         if np.median(self.sharp[window][edge]) < MIN_EDGE * strength:
             return "shading"
         blurred_away = np.median(self.smooth[window][edge]) < MIN_SMOOTH_EDGE * strength
@@ -247,15 +278,16 @@ class Slopes:
 
     def is_weak(self, labels: Labels, piece: Piece) -> bool:
         """Whether the piece is within reach of the noise."""
-        return self._strength(labels, piece) < NOISE_REACH * self.noise
+        return self.strength(labels, piece) < NOISE_REACH * self.noise
 
     def usual_strength(self, labels: Labels, pieces: list[Piece]) -> float | None:
         """The median strength of the pieces that are no specks; None where there are too few to tell."""
         tallest = max((piece.h for piece in pieces), default=0)
-        strengths = [self._strength(labels, piece) for piece in pieces if piece.h > SPECK * tallest]
+        strengths = [self.strength(labels, piece) for piece in pieces if piece.h > SPECK * tallest]
         return float(np.median(strengths)) if len(strengths) > 2 else None
 
-    def _strength(self, labels: Labels, piece: Piece) -> float:
+    def strength(self, labels: Labels, piece: Piece) -> float:
+        """How strong the piece's ink is, 0 to 255."""
         window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
         return float(np.percentile(self.ink[window][np.isin(labels[window], piece.labels)], 75))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.classifier import Classifier
-from edge_digits.errors import ImageError
+from edge_digits.errors import ImageError, UsageError
 from edge_digits.find import Found, Region, find
+from edge_digits.form import Form
 from edge_digits.images import PictureSource, load_image
 from edge_digits.ink import is_light_on_dark
-from edge_digits.limits import MAX_PIXELS, MIN_CONFIDENCE
+from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE
 from edge_digits.opencv import cv2
 from edge_digits.pieces import MAX_STROKE
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
+from edge_digits.ways import Part, best_way, find_ways
+
+MOST_CUT = 4
+"""Digits into which one region is cut where the form of the number is known …"""
+MANY = 100
+"""… and where there are no more regions than this. Else only those are cut that look like several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,28 +37,59 @@ class Trace:
     """(H, W) or (H, W, 3) uint8, BGR."""
     ink: NDArray[np.uint8] | None
     """Light flattened, bright on black, at the size it was searched at; None where there is none."""
-    regions: tuple[Region, ...]
-    """What was taken for a digit."""
-    tiles: NDArray[np.uint8]
-    """(n, 28, 28): a tile for each region, as the network saw it."""
-    probabilities: NDArray[np.float32]
-    """(n, 10): what it said of each."""
+    parts: tuple[Part, ...]
+    """What was taken for a digit: its region, its tile, what the network said of it."""
     reading: Reading
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Where each part is."""
+        return tuple(part.region for part in self.parts)
+
+    @property
+    def tiles(self) -> NDArray[np.uint8]:
+        """(n, 28, 28): as the network saw them."""
+        return np.array([part.tile for part in self.parts], np.uint8).reshape(-1, SIDE, SIDE)
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(n, 10): what it said of each."""
+        return np.array([part.probabilities for part in self.parts], np.float32).reshape(-1, 10)
 
 
 class Reader:
     """Reads the digits in pictures with a bundled model or an .onnx of the contract.
 
-    A digit less sure than `min_confidence` is rejected; a picture of more than `max_pixels` is refused undecoded.
-    Raises ModelError where the model is missing, damaged or not of the contract.
+    A digit less sure than `min_confidence` is rejected; a picture of more than `max_pixels` is refused undecoded;
+    of more than `max_digits` regions the first are classified, and the others are rejected.
+
+    Where the form of the number is known, `count` is how many digits it has, `pattern` what it looks like, such as
+    `\\d{2}:\\d{2}` (see `form`): then the likeliest reading of that form is the one, or none where none fits, and
+    `min_confidence` is 0 if it is not given.
+
+    Raises ModelError where the model is missing, damaged or not of the contract, UsageError for a form that is none.
     """
 
     def __init__(
-        self, model: str | Path = "digits", *, min_confidence: float = MIN_CONFIDENCE, max_pixels: int = MAX_PIXELS
+        self,
+        model: str | Path = "digits",
+        *,
+        min_confidence: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+        max_digits: int = MAX_DIGITS,
+        count: int | None = None,
+        pattern: str | None = None,
     ) -> None:
+        if count is not None and pattern is not None:
+            raise UsageError("--count and --pattern exclude each other: a pattern says how many digits there are")
+        self._form = None if count is None else Form.of_count(count)
+        if pattern is not None:
+            self._form = Form.of_pattern(pattern)
         self.classifier = Classifier(model)
+        if min_confidence is None:
+            min_confidence = 0.0 if self._form else MIN_CONFIDENCE
         self.min_confidence = min_confidence
-        self.max_pixels = max_pixels
+        self.max_pixels, self.max_digits = max_pixels, max_digits
 
     def read(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Reading:
         """What a picture says: a path, the bytes of a picture file, or an array, (H, W) or (H, W, 3) uint8, BGR.
@@ -74,29 +113,48 @@ class Reader:
         tile = as_tile(image)
         if tile is not None:
             rows, columns = np.flatnonzero(tile.any(axis=1)), np.flatnonzero(tile.any(axis=0))
-            x, y = int(columns[0]), int(rows[0])
-            box = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
-            found, tiles = Found((Region(box, tile),), (), tile), tile[np.newaxis]
+            top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+            box = (int(left), int(top), int(right - left), int(bottom - top))
+            found, tiles = Found((Region(box, tile[top:bottom, left:right]),), (), tile), tile[np.newaxis]
         else:
-            found = find(image)
+            found = find(image).cut_off(self.max_digits)
             framed = [frame(region.ink) for region in found.regions]
             tiles = np.stack(framed) if framed else np.zeros((0, SIDE, SIDE), np.uint8)
-        probabilities = self.classifier.classify(tiles).probabilities
-        reading = self._reading(found, probabilities)
-        return Trace(image, found.ink, found.regions, tiles, probabilities, reading)
+        wholes = [Part(*each) for each in zip(found.regions, tiles, self._ask(tiles), strict=True)]
+        if self._form is not None:
+            return self._trace_form(self._form, image, found, wholes)
+        parts = wholes
+        if tile is None:
+            parts = [part for whole in wholes for part in best_way(find_ways(whole, self._ask)).parts]
+        answers = [(part, int(part.probabilities.argmax()), float(part.probabilities.max())) for part in parts]
+        return Trace(image, found.ink, tuple(parts), self._reading(answers, found.rejected))
 
-    def _reading(self, found: Found, probabilities: NDArray[np.float32]) -> Reading:
+    def _trace_form(self, form: Form, image: NDArray[np.uint8], found: Found, wholes: list[Part]) -> Trace:
+        """The reading of a known form: the likeliest of all ways to cut what was found."""
+        most = MOST_CUT if len(wholes) <= MANY else None
+        fit = form.fit([find_ways(whole, self._ask, most) for whole in wholes])
+        if fit is None:
+            refused = tuple(Rejected(w.region.box, f"does not fit {form}: {w.probabilities.argmax()}") for w in wholes)
+            return Trace(image, found.ink, tuple(wholes), Reading((), (*found.rejected, *refused)))
+        dropped = tuple(Rejected(part.region.box, f"too many for {form}") for part in fit.dropped)
+        parts = tuple(part for part, _, _ in fit.digits)
+        return Trace(image, found.ink, parts, self._reading(fit.digits, (*found.rejected, *dropped)))
+
+    def _ask(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.classifier.classify(tiles).probabilities
+
+    def _reading(self, answers: Sequence[tuple[Part, int, float]], rejected: tuple[Rejected, ...]) -> Reading:
+        """`answers`: parts with their digits and confidences."""
         digits: list[Digit] = []
-        refused = list(found.rejected)
+        refused = list(rejected)
         lines: dict[int, int] = {}  # a line whose every region is rejected leaves no gap
-        for region, row in zip(found.regions, probabilities, strict=True):
-            digit = int(row.argmax())
-            confidence = float(row[digit])
+        for part, digit, confidence in answers:
+            region = part.region
             if confidence < self.min_confidence:
                 refused.append(Rejected(region.box, f"unsure: {confidence:.0%} for {digit}"))
                 continue
             line = lines.setdefault(region.line, len(lines))
-            digits.append(Digit(digit, confidence, region.box, line, tuple(float(p) for p in row)))
+            digits.append(Digit(digit, confidence, region.box, line, tuple(float(p) for p in part.probabilities)))
         return Reading(tuple(digits), tuple(refused))
 
 

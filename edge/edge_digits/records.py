@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from typing import Literal, TextIO
 
 from edge_digits.reading import Record
@@ -25,8 +26,11 @@ class RecordWriter:
         elif form == "json":
             out.write("[")
 
-    def write(self, record: Record) -> None:
-        """Writes one record. As text, one with an error leaves no trace: the error is for stderr."""
+    def write(self, record: Record, below: Iterable[str] = ()) -> None:
+        """Writes one record. As text, one with an error leaves no trace: the error is for stderr.
+
+        `below`: lines that follow it as text; the other formats have none.
+        """
         if self._form == "json":
             self._out.write(("," if self._count else "") + "\n" + json.dumps(record))
         elif self._form == "jsonl":
@@ -34,7 +38,7 @@ class RecordWriter:
         elif self._form == "csv":
             self._csv.writerows(_csv_rows(record))
         elif record["error"] is None:
-            self._out.write(_text(record) + "\n")
+            self._out.writelines(f"{line}\n" for line in (_text(record), *below))
         self._count += 1
         self._out.flush()
 

@@ -1,0 +1,145 @@
+"""The ways to read a region: as one digit, or cut into two and more where digits touch.
+
+What a way is worth is measured in nats against reading the region as one digit: that the network is unsure of it, or
+that it is wide, speaks for a cut; that the network is unsure of the parts, that the cut crosses ink, or that a part is
+low, speaks against it. The weights were fitted by logistic regression on touching pairs and single digits drawn from
+MNIST (`benchmarks/cuts.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.cut import Seam, between, find_seams
+from edge_digits.find import Region
+from edge_digits.tiles import frame
+
+Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(n, 28, 28) tiles → (n, 10) probabilities."""
+
+WHOLE, PARTS, CROSSED, WIDTH, LOW = -8.6, 4.5, -0.6, 1.9, -5.9
+"""What speaks for a cut: by nat that the whole is unlikely, by nat that the parts are likely, by stroke that the cut
+crosses, by the width in heights, by what a part is lower than LOWEST, in heights."""
+LOWEST = 0.7
+APART = 1.0
+"""What it is worth that a seam crosses no ink, but for GAP strokes: pieces that were joined may be two digits."""
+GAP = 0.25
+BASE = -1.9
+RARE = -1.5
+"""Single digits are that much more frequent in pictures than touching ones, and cutting them does more harm."""
+NARROWEST = 0.5
+"""Widths of a height that touching digits have on average, at least: 1s are narrower, but seldom touch."""
+UNLIKELY = math.log(0.5)
+"""Of what is less sure, nobody knows whether it is several digits or none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A region, or what was cut out of one, with what the network says of it."""
+
+    region: Region
+    tile: NDArray[np.uint8] = field(repr=False)
+    probabilities: NDArray[np.float32] = field(repr=False)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of its likeliest digit."""
+        return math.log(float(self.probabilities.max()))
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One way to read a region."""
+
+    parts: tuple[Part, ...]
+    """From left to right."""
+    worth: float
+    """In nats, against reading it as one digit."""
+
+
+def find_ways(whole: Part, classify: Classify, most: int | None = None) -> list[Way]:
+    """The best way to read a region as one digit, as two, as three, …, up to `most`.
+
+    Where that is None, as many as it is wide enough for, and only while a further cut may be worth it.
+    """
+    all_of_them = most is not None
+    if most is None:
+        height, width = whole.region.ink.shape
+        most = max(2, round(width / height / NARROWEST))
+    ways = [Way((whole,), 0.0)]
+    cuts: dict[int, Way | None] = {}
+    while len(ways) < most:
+        last = ways[-1]
+        options = []
+        for i, part in enumerate(last.parts):
+            if not all_of_them and last.worth + _hope(part) <= best_way(ways).worth:
+                continue
+            if id(part) not in cuts:
+                cuts[id(part)] = _best_cut(part, classify)
+            cut = cuts[id(part)]
+            if cut is not None:
+                options.append((cut.worth, i, cut))
+        if not options:
+            break
+        gain, i, cut = max(options, key=lambda option: option[0])
+        ways.append(Way((*last.parts[:i], *cut.parts, *last.parts[i + 1 :]), last.worth + gain))
+    return ways
+
+
+def best_way(ways: Sequence[Way]) -> Way:
+    """The one that is worth most, of several the one with the fewest cuts."""
+    return max(ways, key=lambda way: way.worth)
+
+
+def _hope(part: Part) -> float:
+    """What the best of all cuts would be worth."""
+    height, width = part.region.ink.shape
+    return float(WHOLE * max(UNLIKELY, part.log_likelihood) + WIDTH * width / height + BASE + RARE)
+
+
+def _best_cut(part: Part, classify: Classify) -> Way | None:
+    """The best way to read it as two digits; None where there is no seam to cut it along."""
+    seams = find_seams(part.region.ink)
+    if not seams:
+        return None
+    regions = [region for seam in seams for region in _cut_region(part.region, seam)]
+    tiles = np.stack([frame(region.ink) for region in regions])
+    found = [Part(*each) for each in zip(regions, tiles, classify(tiles), strict=True)]
+    height = part.region.ink.shape[0]
+    best: Way | None = None
+    for seam, left, right in zip(seams, found[::2], found[1::2], strict=True):
+        lower = min(left.region.ink.shape[0], right.region.ink.shape[0]) / height
+        worth = (
+            _hope(part) + PARTS * (left.log_likelihood + right.log_likelihood)
+            + (CROSSED * seam.crossed if seam.crossed > GAP else APART) + LOW * max(0.0, LOWEST - lower)
+        )  # fmt: skip
+        if best is None or worth > best.worth:
+            best = Way((left, right), worth)
+    return best
+
+
+def _cut_region(region: Region, seam: Seam) -> tuple[Region, Region]:
+    return (
+        _cropped(region, between(region.ink, None, seam)),
+        _cropped(region, between(region.ink, seam, None)),
+    )
+
+
+def _cropped(region: Region, ink: NDArray[np.uint8]) -> Region:
+    """A region of less ink, (h, w) as before, its box drawn close around it."""
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    x, y, width, height = region.box
+    across, along = width / ink.shape[1], height / ink.shape[0]
+    box = (
+        x + round(left * across),
+        y + round(top * along),
+        max(1, round((right - left) * across)),
+        max(1, round((bottom - top) * along)),
+    )
+    return Region(box, np.ascontiguousarray(ink[top:bottom, left:right]), region.line, touching=True)
