@@ -173,6 +173,8 @@ def _rules(mask: NDArray[np.uint8], stroke: float) -> NDArray[np.uint8]:
         thick = cv2.morphologyEx(turned, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
         run = np.ones((1, max(3, round(stroke))), np.uint8)
         thin = cv2.morphologyEx(cv2.subtract(turned, thick), cv2.MORPH_OPEN, run)
+        if np.count_nonzero(thin) < RULE_COVERAGE * RULE_LENGTH * width:
+            continue
         # A rule that slants is many short runs, end to end, and has a gap where a stroke crosses it.
         reach = np.ones((3, round(RULE_GAP * width) | 1), np.uint8)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(thin, cv2.MORPH_CLOSE, reach))
