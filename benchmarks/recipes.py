@@ -1,7 +1,8 @@
 """Finished runs → the figures that `edge-digits recipes` lists: `python benchmarks/recipes.py RUN…`.
 
-Of each recipe the last run named counts. Its figure is that of its own test rows where the data has some (of the refit,
-where there is one), else that of its validation rows in the best pass; that of the last pass stands beside it.
+Of each recipe the last run named counts; where none is named, what was written down before stays. Its figure is that of
+its own test rows where the data has some (of the refit, where there is one), else that of its validation rows in the
+best pass; that of the last pass stands beside it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def measured(run: Run) -> dict[str, Any]:
 
 
 def main() -> None:
-    found = {}
+    found = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
     for folder in sys.argv[1:]:
         run = Run(Path(folder))
         found[run.settings()["recipe"]] = measured(run)

@@ -55,6 +55,12 @@ class Making:
     overlap: int = 0
     test: DataSet | None = None
     refit: bool = False
+    refit_follows: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """By its passes, or by early stopping."""
+        return self.done == self.passes or self.settings.get("early_stopping") is not None
 
     @property
     def parts(self) -> tuple[DataSet, DataSet]:
@@ -64,8 +70,7 @@ class Making:
     def write(self, folder: Path, *, network: bool = True) -> Run:
         """Makes the folder, with all that a training leaves but for its report; without `network` none is in it."""
         training, validation = self.parts
-        run = Run.create(folder)
-        run.write_settings(self._settings(len(training), len(validation)), "RECIPE = None\n")
+        run = Run.create(folder, self._settings(len(training), len(validation)), "RECIPE = None\n")
         if network:
             self.network.save(run.best)
         found = evaluate(self.network, validation) if len(validation) else None
@@ -79,7 +84,7 @@ class Making:
                 "pass": self.done if self.refit else self.best,
                 "validation": found.as_dict() if found else None,
                 "test": evaluate(self.network, self.test).as_dict() if self.test else None,
-                "seconds": 3.0 * self.done,
+                **({"seconds": 3.0 * self.done} if self.ended else {}),
             }
         )
         return run
@@ -101,6 +106,7 @@ class Making:
             },
             "overlap": {"validation": self.overlap, "test": 0},
             "refit": {"of": "/somewhere/private/run", "passes": self.done} if self.refit else None,
+            "refit_follows": self.refit_follows,
             "backend": "tensorflow",
             "versions": {"python": "3.11.7", "keras": "3.15.1"},
         }  # fmt: skip

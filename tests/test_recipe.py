@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,10 +16,11 @@ pytest.importorskip("tensorflow", reason="training is not installed: pip install
 import keras
 import tiny
 from keras import layers
+from made_runs import Making, small_network
 
 from edge_digits.errors import InputError, UsageError
-from edge_digits_train.catalogue import list_recipes
-from edge_digits_train.data import Split
+from edge_digits_train.catalogue import MEASURED, list_recipes
+from edge_digits_train.data import DataSet, Split
 from edge_digits_train.networks import build_network, count_multiply_adds
 from edge_digits_train.recipe import EarlyStopping, Plateau, Recipe, find_recipe, load_recipe, recipe_names
 
@@ -352,6 +354,98 @@ def test_recipe_file_that_fails_is_told_with_its_line(tmp_path, text, reason):
 def test_recipe_file_with_a_number_that_makes_no_sense_is_refused(tmp_path, parts, reason):
     with pytest.raises(InputError, match=reason):
         load_recipe(Path(tiny.write_recipe(tmp_path, **parts)))
+
+
+MADE_ONCE = """
+SAME = [layers.Flatten(), layers.Dense(10, activation='softmax')]
+def network():
+    return SAME
+def unused"""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("return [", "1 / 0; return ["), r"line \d+: ZeroDivisionError: division by zero"),
+        (("return [", "return None; ["), r"network\(\) must return a list of layers, not NoneType"),
+        (("return [", "return keras.Sequential(); ["), r"network\(\) must return a list of layers, not Sequential"),
+        (("return [", "return ['dense']; ["), r"network\(\) must return layers: number 1 is 'dense'"),
+        (("def network", MADE_ONCE), "must make new layers each time it is called"),
+        (("layers.ReLU()", "layers.ReLU(name='a'), layers.ReLU(name='a')"), "two layers are called 'a'"),
+        (("layers.ReLU()", "layers.ReLU(name='tiles')"), r"two layers are called 'tiles'; .* are the network's own"),
+        (("layers.Flatten()", "layers.Conv2D(8, 99, name='wide')"), "recipe tiny: layer 'wide' does not fit"),
+        (('name="tiny"', 'name="a/b"'), "name='a/b': it must be letters, digits"),
+        (('name="tiny"', 'name="a b"'), "name='a b': it must be letters, digits"),
+        (('name="tiny"', "name=None"), "name=None: it must be a text"),
+        (("return keras", "return None; keras"), r"optimizer\(steps\) must return a Keras optimizer, not None"),
+        (("return keras", "return undefined; keras"), r"line \d+: NameError: name 'undefined' is not defined"),
+        (("passes=3", "passes=3, split={}"), r"split=\{\}: it must be a Split\(\.\.\.\)"),
+        (
+            ("augmentation=Aug", "augmentation={'rotation': 5}, notes=Aug"),
+            "augmentation=.*: it must be an Aug",
+        ),
+        (("passes=3", "passes=3, plateau=0.1"), r"plateau=0\.1: it must be a Plateau\(\.\.\.\)"),
+        (("passes=3", "passes=3, early_stopping=3"), "early_stopping=3: it must be an EarlyStopping"),
+        (("passes=3", "passes=3, split=Split(how='random')"), "how='random': it must be 'stratified' or 'last'"),
+        (("passes=3", "passes=3, split=Split(seed='x')"), "seed='x': it must be 0 or more"),
+        (("rotation=5", "rotation='far'"), r"mine\.py: \w*Error"),
+        (("rotation=5", "fill='white'"), "fill='white': it must be 'black' or 'nearest'"),
+        (("import keras", "import sys, keras; sys.exit(0)"), "line 2: SystemExit: 0"),
+    ],
+    ids=lambda value: value[1][:40].strip() if isinstance(value, tuple) else "",
+)
+def test_mistake_in_a_recipe_file_is_told_in_one_line(tmp_path, change, reason):
+    text = Path(tiny.write_recipe(tmp_path)).read_text()
+    assert change[0] in text
+    path = tmp_path / "mine.py"
+    path.write_text(text.replace(*change, 1))
+    with pytest.raises(InputError, match=reason) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_plateau_and_a_schedule_do_not_go_together(tmp_path):
+    path = tiny.write_recipe(tmp_path, optimizer=tiny.AVERAGED, more="plateau=Plateau(0.5, 0.1, 1e-3)")
+    with pytest.raises(InputError, match="plateau does not go with a learning rate that has a schedule of its own"):
+        load_recipe(Path(path))
+
+
+# ---- What was measured ----
+
+
+def test_docs_say_what_the_list_says():
+    measured = json.loads(MEASURED.read_text())
+    docs = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in docs.splitlines() if line[:3] == "| `"]
+    table = {row[0].strip("`"): row for row in rows if len(row) == 9}
+    assert set(table) == set(measured) == set(recipe_names())
+    listed = {entry.name: entry for entry in list_recipes().entries}
+    for name, (_, parameters, multiply_adds, _, post, best, _, n, minutes) in table.items():
+        entry, found = listed[name], measured[name]
+        accuracy = next(word for word in best.split() if word.startswith("0."))
+        assert (parameters, multiply_adds) == (f"{entry.parameters:,}", f"{entry.multiply_adds:,}")
+        assert post in (entry.post.replace("validation", "val"), "–")
+        assert accuracy == f"{found['accuracy']:.{len(accuracy) - 2}f}"
+        assert (n, minutes.split(" + ")[0]) == (f"{found['n']:,}", f"{found['minutes']:.1f}")
+
+
+def test_measuring_some_recipes_keeps_what_is_known_of_the_others(tmp_path, tiles, labels, monkeypatch, capsys):
+    path = Path(__file__).parents[1] / "benchmarks" / "recipes.py"
+    spec = importlib.util.spec_from_file_location("benchmark_of_recipes", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    rows = DataSet("train.csv", tiles[::10], labels[::10].astype(np.uint8))
+    run = Making(rows, small_network(0, tiles[1::10], labels[1::10], 1), recipe="logistic").write(tmp_path / "run")
+    run.write_metrics({**run.metrics(), "last": {"accuracy": 0.5}})
+    (tmp_path / "measured.json").write_text('{"base": {"minutes": 46.5}}')
+    monkeypatch.setattr(benchmark, "MEASURED", tmp_path / "measured.json")
+    monkeypatch.setattr(sys, "argv", ["recipes.py", str(run.folder)])
+    benchmark.main()
+    found = json.loads((tmp_path / "measured.json").read_text())
+    assert found["base"] == {"minutes": 46.5}
+    assert found["logistic"]["last_pass_accuracy"] == 0.5
+    assert "no run of cnn-16, " in capsys.readouterr().err
 
 
 def recipes_command(*arguments: str) -> subprocess.CompletedProcess[str]:

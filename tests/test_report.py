@@ -5,7 +5,7 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -184,7 +184,7 @@ def test_a_network_that_cannot_be_loaded_is_named(tmp_path, making, damage):
         run.best.unlink()
     else:
         run.best.write_bytes(run.best.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"best\.keras: is missing or damaged"):
+    with pytest.raises(InputError, match=r"best\.keras: (cannot be read: No such file|is damaged$)"):
         write_report(run, ROTATION, *making.parts)
     assert not run.report.exists()
 
@@ -220,7 +220,8 @@ def test_page_says_what_was_trained(run, data):
     text = Page(run.report.read_text(encoding="utf-8")).text
     for fact in (
         "tiny", "7,850", "7,840", data.sha256, "train.csv, 1,000 rows", "800 rows to train on, 200 held out",
-        "each digit in its proportion, seed 27", "rotation 10", "keras 3.15.1", "15 s",
+        "each digit in its proportion, seed 27", "Variation of the rows turned by up to 10 degrees ",
+        "keras 3.15.1", "15 s",
     ):  # fmt: skip
         assert fact in text, fact
     assert "private" not in run.report.read_text()  # where someone keeps their data is not for everyone
@@ -256,7 +257,58 @@ def test_page_says_how_to_go_on(tmp_path, making, done, resumed):
     page = page_alone(replace(making, done=done, best=1), tmp_path / "my run")
     assert "edge-digits export 'my run' -o exported" in page.text
     assert "edge-digits compare 'my run'" in page.text
+    assert "edge-digits train --resume 'my run' --refit" in page.text
     assert ("if it was interrupted: edge-digits train --resume 'my run' " in page.text) is resumed
+
+
+def test_run_that_early_stopping_ended_is_not_to_be_gone_on_with(tmp_path, making):
+    page = page_alone(replace(making, done=3, settings={"early_stopping": {"patience": 0.2}}), tmp_path / "run")
+    assert "interrupted" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "words"),
+    [
+        (Augmentation(), "none"),
+        (
+            Augmentation(rotation=10, shear=0.1, zoom=0.1, shift=0.06, elastic=0.8, stroke=0.25, flags=0.35),
+            "turned by up to 10 degrees, slanted by up to 5.7 degrees, larger or smaller by up to 10 %, shifted by up "
+            "to 6 % of the side, 30 % of them bent, by 0.8 pixels (root mean square), 25 % with thicker or thinner "
+            "strokes, 35 % of the 1s with a flag or a base",
+        ),
+        (Augmentation(shift=0.1, fill="nearest"), "shifted by up to 10 % of the side, the edges drawn out"),
+    ],
+    ids=["none", "base", "edges"],
+)
+def test_page_says_in_words_how_rows_are_varied(tmp_path, making, augmentation, words):
+    page = page_alone(replace(making, settings={"augmentation": asdict(augmentation)}), tmp_path / "run")
+    assert f" Variation of the rows {words} Slant " in page.text
+
+
+def test_mistakes_are_said_to_begin_with_the_least_likely_truth(run):
+    text = Page(run.report.read_text(encoding="utf-8")).text
+    assert "The first are those whose truth it held least likely." in text
+    assert "surest" not in text
+
+
+def test_page_of_a_run_tells_what_came_of_its_refit(tmp_path, making, tiles, labels):
+    asked = replace(making, refit_follows=True)
+    run = asked.write(tmp_path / "run", network=False)
+    before = Page(render_page(RunFacts.read(run.folder), []))
+    assert "if it was interrupted: edge-digits train --resume run " in before.text
+    assert "--refit" not in before.text
+    test = DataSet("test", tiles[2::10], labels[2::10].astype(np.uint8))
+    replace(making, refit=True, test=test).write(run.refit.folder, network=False)
+    run.refit.report.touch()
+    page = Page(render_page(RunFacts.read(run.folder), []))
+    right = (predict(making.network, test).argmax(axis=1) == test.labels).mean()
+    text = page.text.replace("\xa0", " ")
+    assert "It was then trained anew on all 1,000 rows, for 5 passes." in text
+    assert f"{100 * right:.2f} % of 500 test digits were then read right" in text
+    assert [link["href"] for link in page.all("a")] == ["refit/report.html"]
+    assert "edge-digits export run/refit -o exported" in text
+    assert "--refit" not in text
+    assert "interrupted" not in text
 
 
 def test_images_seen_in_training_are_told(tmp_path, making):

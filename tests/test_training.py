@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import errno
+import functools
 import importlib.util
 import json
 import math
@@ -12,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +26,15 @@ pytest.importorskip("tensorflow", reason="training is not installed: pip install
 import keras
 import tiny
 
+from edge_digits import cli
 from edge_digits.errors import InputError, OutputError, OutputExistsError, TableError, UsageError
 from edge_digits.metrics import Evaluation
+from edge_digits.outputs import open_output
 from edge_digits_train import training as module
 from edge_digits_train.data import Split, load_data, split_data
 from edge_digits_train.fit import TrainingError
-from edge_digits_train.runs import Run
+from edge_digits_train.progress import TrainingProgress
+from edge_digits_train.runs import Run, seed_runs
 from edge_digits_train.training import Settings, default_folder, resume, summarize, train, train_seeds
 
 PICTURES = {
@@ -51,7 +57,12 @@ def recipe(tmp_path_factory) -> str:
 def quick(monkeypatch, request):
     """Without the pictures, which take as long as the training; tests/test_report.py is about them."""
     if "with_report" not in request.fixturenames:
-        monkeypatch.setattr(module, "write_report", lambda run, *_: run.report.write_text("a report"))
+        monkeypatch.setattr(module, "write_report", quick_report)
+
+
+def quick_report(run: Run, *_: object) -> None:
+    with open_output(str(run.report), force=True) as page:
+        page.write(f"refit: {run.refit.is_finished}")
 
 
 @pytest.fixture
@@ -67,8 +78,9 @@ def trained(tmp_path_factory, data, recipe) -> tuple[Run, tiny.Told]:
     return run, told
 
 
+@functools.cache
 def weights(path: Path) -> list[np.ndarray]:
-    """All that a network holds, its optimizer's state included."""
+    """All that a finished run's network holds, its optimizer's state included."""
     network = keras.models.load_model(path)
     held = [*network.weights, *network.optimizer.variables]
     return [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in held]
@@ -113,6 +125,7 @@ def test_run_json_says_what_was_asked_and_of_what_data(trained, data):
         "training_rows": 1125,
         "validation_rows": 125,
         "test_rows": 0,
+        "test_sha256": None,
     }
     assert found["split"] == {"validation": 0.1, "seed": 27, "how": "stratified", "sample": 1.0, "sample_seed": 5}
     assert (found["deskew"], found["refit"], found["refit_follows"]) == (False, None, False)
@@ -286,61 +299,120 @@ def test_resuming_follows_the_recipe_of_the_run_whatever_became_of_the_file(trai
     assert_same_run(Run(tmp_path / "run"), trained[0])
 
 
-@pytest.mark.parametrize("moment", ["best", "metrics", "history", "last"])
-def test_kill_between_two_files_of_a_pass_repeats_the_pass(trained, recipe, tmp_path, data, monkeypatch, moment):
-    """The moments when some of a pass's files are written and others are not."""
-    save, write_history, write_metrics = Run.save, Run.write_history, Run.write_metrics
+DENSE = "layers.Flatten(), layers.Dropout(0.2), layers.Dense(10, activation='softmax')"
+"""A network that is traced in no time."""
+PASS = ["best.keras", "metrics.json", "history.csv", "last.keras"]
+END = ["metrics.json", "report.html"]
+MOMENTS = [
+    *("new/recipe.py", "new/run.json", "run"),
+    *(f"run/{name}" for name in (*PASS, *PASS, *END)),
+    *("run/new/recipe.py", "run/new/run.json", "run/refit"),
+    *(f"run/refit/{name}" for name in ("history.csv", "last.keras", *PASS, *END)),
+    "run/report.html",
+]
+"""All that a training of two passes with its refit writes, in order."""
 
-    def second_pass(run: Run) -> bool:
-        return run.last.exists()
 
-    def dying_save(self: Run, network: keras.Model, path: Path) -> None:
-        if path.stem == moment and second_pass(self):
-            raise Killed
-        save(self, network, path)
+@contextlib.contextmanager
+def kept_moments(folder: Path, kept: Path) -> Iterator[list[str]]:
+    """Before a file or folder in `folder` comes into being, `folder` as a kill would leave it goes to kept/NUMBER."""
+    moments: list[str] = []
 
-    def dying_history(self: Run, history: list) -> None:
-        if moment == "history" and second_pass(self):
-            raise Killed
-        write_history(self, history)
+    def keep(move: Callable[..., None]) -> Callable[..., None]:
+        def moved(source: Path, target: Path) -> None:
+            if Path(target).is_relative_to(folder):
+                moments.append(re.sub(r"\.edge-digits-\w+", "new", Path(target).relative_to(folder).as_posix()))
+                shutil.copytree(folder, kept / str(len(moments) - 1))
+            move(source, target)
 
-    def dying_metrics(self: Run, metrics: dict) -> None:
-        if moment == "metrics" and second_pass(self):
-            raise Killed
-        write_metrics(self, metrics)
+        return moved
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save", dying_save)
-        patch.setattr(Run, "write_history", dying_history)
-        patch.setattr(Run, "write_metrics", dying_metrics)
-        with pytest.raises(Killed):
-            train(Settings(recipe, data, passes=3, seed=5), tmp_path / "killed", tiny.Told())
-    resume(tmp_path / "killed", tiny.Told())
-    assert_same_run(Run(tmp_path / "killed"), trained[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", keep(os.replace))
+        patch.setattr(os, "rename", keep(os.rename))
+        patch.setattr(module, "write_report", quick_report)
+        yield moments
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, tiles, labels) -> tuple[Settings, Run, list[str], Path]:
+    """A training, its run, what it wrote, and the folder of what a kill before each of these would have left."""
+    recipe = tiny.write_recipe(tmp_path_factory.mktemp("recipe"), layers=DENSE, augmentation="")
+    np.savez(Path(recipe).with_name("d.npz"), x=tiles[::20], y=labels[::20])
+    settings = Settings(recipe, Path(recipe).with_name("d.npz"), passes=2, refit=True)
+    folder, kept = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("kept")
+    with kept_moments(folder, kept) as moments:
+        run = train(settings, folder / "run", tiny.Told())
+    return settings, run, moments, kept
+
+
+def test_every_write_of_a_training_is_known(killed):
+    assert killed[2] == MOMENTS
+
+
+@pytest.mark.parametrize("moment", range(2, len(MOMENTS)), ids=MOMENTS[2:])  # before, there is no folder either
+def test_kill_before_and_after_any_write_loses_nothing(killed, tmp_path, moment):
+    """Right before one, the others are written whole; a kill right after one is as a kill before the next."""
+    settings, whole, _, kept = killed
+    run = Run(shutil.copytree(kept / str(moment), tmp_path / "killed") / "run")
+    assert any((tmp_path / "killed").rglob(".edge-digits-*"))
+    if run.folder.exists():
+        resume(run.folder, tiny.Told())
+    else:  # it has not begun, and nothing is in its way
+        train(settings, run.folder, tiny.Told())
+    for one, other in ((run, whole), (run.refit, whole.refit)):
+        assert_same_run(one, other)
+        assert {path.name for path in one.folder.iterdir()} == {path.name for path in other.folder.iterdir()}
+    assert run.report.read_text() == "refit: True"
+
+
+def test_kill_while_the_folders_of_seeds_are_made_loses_no_seed(killed, tmp_path):
+    with kept_moments(tmp_path, tmp_path.parent / f"{tmp_path.name}-kept") as moments:
+        train_seeds(dataclasses.replace(killed[0], passes=1, refit=False), tmp_path / "runs", 3, tiny.Told())
+    begun = moments.index("runs")
+    assert begun == 3 * 3  # recipe.py, run.json and the folder of each
+    for number in range(len(moments)):
+        left = tmp_path.parent / f"{tmp_path.name}-kept" / str(number) / "runs"
+        assert [run.folder.name for run in seed_runs(left)] == (
+            ["seed-0", "seed-1", "seed-2"] if number > begun else []
+        )
+        assert left.exists() == (number > begun)
+    assert moments[-1] == "runs/seeds.json"
+    resume(left, tiny.Told())
+    assert (left / "seeds.json").read_text() == (tmp_path / "runs" / "seeds.json").read_text()
 
 
 class Killed(BaseException):
     """The end of a process, as nothing in it would notice."""
 
 
+def test_kill_in_the_last_report_leaves_none_that_is_out_of_date(killed, tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(dataclasses.replace(killed[0], refit=False), tmp_path / "run", tiny.Told(stop_in_pass=2))
+    assert Run(tmp_path / "run").report.exists()
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(module, "write_report", die)
+    with pytest.raises(Killed):
+        resume(tmp_path / "run", tiny.Told())
+    monkeypatch.setattr(module, "write_report", lambda run, *_: run.report.write_text("the last"))
+    resume(tmp_path / "run", tiny.Told())
+    assert Run(tmp_path / "run").report.read_text() == "the last"
+
+
 def test_kill_minus_9_at_any_moment_loses_nothing(trained, recipe, tmp_path, data):
-    """The process is killed again and again, at moments of no choosing, until a training comes to its end."""
+    """The process is killed at a moment of no choosing."""
     arguments = ["--recipe", recipe, "--data", data, "--passes", "3", "--seed", "5", "-o", tmp_path / "run"]
-    kills = 0
-    while True:
-        started = [sys.executable, "-m", "edge_digits", "train", *map(str, arguments)]
-        with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if kills < 2 and line.startswith(f"pass {kills + 1}/"):
-                    process.kill()
-                    kills += 1
-                    break
-        if process.returncode == 0:
-            break
-        assert process.returncode == -9
-        arguments = ["--resume", tmp_path / "run"]
-    assert kills == 2
+    started = [sys.executable, "-m", "edge_digits", "train", *map(str, arguments)]
+    with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("pass 1/"):
+                process.kill()
+    assert process.returncode == -9
+    resume(tmp_path / "run", tiny.Told())
     assert_same_run(Run(tmp_path / "run"), trained[0])
 
 
@@ -348,7 +420,7 @@ def test_resuming_a_finished_run_changes_nothing(trained):
     before = {path.name: path.read_bytes() for path in trained[0].folder.iterdir()}
     told = tiny.Told()
     resume(trained[0].folder, told)
-    assert told.results == []
+    assert (told.started, told.results) == ([], [])
     assert {path.name: path.read_bytes() for path in trained[0].folder.iterdir()} == before
 
 
@@ -372,12 +444,40 @@ def test_run_that_cannot_be_resumed_is_refused_with_the_reason(trained, tmp_path
         resume(folder, tiny.Told())
 
 
-def test_run_whose_data_has_changed_is_not_resumed(recipe, tmp_path, tiles, labels):
+def test_run_whose_data_has_changed_is_not_resumed(killed, tmp_path, tiles, labels):
     table = tiny.write_table(tmp_path / "train.csv", tiles[::20], labels[::20])
-    train(Settings(recipe, table, passes=1), tmp_path / "run", tiny.Told())
+    train(Settings(killed[0].recipe, table, passes=1), tmp_path / "run", tiny.Told())
     tiny.write_table(table, tiles[1::20], labels[1::20])
     with pytest.raises(InputError, match=r"train\.csv: is not the data that .*run was trained on"):
         resume(tmp_path / "run", tiny.Told())
+
+
+def test_run_whose_test_rows_have_changed_is_not_resumed_but_one_that_does_not_know_them_is(
+    killed, tmp_path, tiles, labels
+):
+    def write(test: slice) -> None:
+        part = {"x_train": tiles[::20], "y_train": labels[::20], "x_test": tiles[test], "y_test": labels[test]}
+        np.savez(tmp_path / "d.npz", **part)
+
+    write(slice(1, None, 100))
+    run = train(dataclasses.replace(killed[0], data=tmp_path / "d.npz", refit=False), tmp_path / "run", tiny.Told())
+    assert run.settings()["data"]["test_sha256"] == load_data(tmp_path / "d.npz").test.sha256
+    write(slice(2, None, 100))
+    with pytest.raises(InputError, match=r"d\.npz: its test rows are not those that .*run began with"):
+        resume(run.folder, tiny.Told())
+    settings = run.settings()
+    del settings["data"]["test_sha256"]  # as an earlier version wrote it
+    (run.folder / "run.json").write_text(json.dumps(settings))
+    resume(run.folder, tiny.Told())
+
+
+def test_network_that_is_whole_but_cannot_be_loaded_is_not_said_to_be_damaged(trained, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise TypeError("no layer is called Odd\nand more")
+
+    monkeypatch.setattr(keras.models, "load_model", refuse)
+    with pytest.raises(InputError, match=r"last\.keras: cannot be loaded: no layer is called Odd$"):
+        resume(trained[0].folder, tiny.Told())
 
 
 # ---- What is refused, and what stops a training ----
@@ -422,6 +522,53 @@ def test_bad_settings_are_refused_before_the_folder_is_made(recipe, tmp_path, da
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda tiles, labels: (255 - tiles, labels), r"few\.csv: its images are dark on a bright ground: invert them"),
+        (lambda tiles, labels: (tiles * 0, labels), r"few\.csv: all its 250 images are the same"),
+        (lambda tiles, labels: (tiles, labels * 0 + 3), r"few\.csv: all its 250 rows are labelled 3"),
+    ],
+    ids=["inverted", "empty", "one label"],
+)
+def test_rows_that_nothing_can_be_learned_from_are_refused(recipe, tmp_path, tiles, labels, change, reason):
+    table = tiny.write_table(tmp_path / "few.csv", *change(tiles[::20], labels[::20]))
+    with pytest.raises(InputError, match=reason):
+        train(Settings(recipe, table), tmp_path / "run", tiny.Told())
+    assert not (tmp_path / "run").exists()
+
+
+ODD = """
+class Odd(layers.Layer):
+    def call(self, inputs):
+        return inputs
+"""
+"""A layer that Keras does not know when it loads a network."""
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (
+            "Odd(), layers.Flatten(), layers.Dense(10, activation='softmax')",
+            r"cannot be saved and loaded again \(Could not locate class 'Odd'\): write layers of your own as classes",
+        ),
+        (
+            "layers.Lambda(lambda x: x), layers.Flatten(), layers.Dense(10, activation='softmax')",
+            r"loaded again \(.*ambda",
+        ),
+        ("layers.Flatten(), layers.Dense(10)", "its last layer gives no probabilities.*: it must end in a softmax"),
+        ("layers.Flatten(), layers.Dense(10, activation='sigmoid')", "its last layer gives no probabilities"),
+    ],
+    ids=["unregistered", "lambda", "no activation", "sigmoid"],
+)
+def test_network_that_would_be_of_no_use_is_refused_before_it_is_trained(tmp_path, data, body, reason):
+    recipe = tiny.write_recipe(tmp_path, layers=body, before=ODD)
+    with pytest.raises(UsageError, match=f"recipe tiny: .*{reason}"):
+        train(Settings(recipe, data), tmp_path / "run", tiny.Told())
+    assert not (tmp_path / "run").exists()
+
+
 def test_too_few_rows_are_refused_before_the_folder_is_made(recipe, tmp_path, tiles, labels):
     table = tiny.write_table(tmp_path / "few.csv", tiles[::500], labels[::500])
     with pytest.raises(UsageError, match=r"few\.csv: too few rows \(10\)"):
@@ -430,7 +577,7 @@ def test_too_few_rows_are_refused_before_the_folder_is_made(recipe, tmp_path, ti
 
 
 def test_fewer_rows_than_a_batch_make_one_step_a_pass(tmp_path, tiles, labels):
-    recipe = tiny.write_recipe(tmp_path, batch=4096)
+    recipe = tiny.write_recipe(tmp_path, layers=DENSE, batch=4096)
     table = tiny.write_table(tmp_path / "few.csv", tiles[::50], labels[::50])
     told = tiny.Told()
     train(Settings(recipe, table, passes=2), tmp_path / "run", told)
@@ -498,13 +645,11 @@ def test_folder_that_goes_away_ends_the_training_with_a_clear_error(recipe, tmp_
         train(Settings(recipe, data, passes=3), tmp_path / "run", Remove())
 
 
-def test_full_disk_ends_the_training_with_a_clear_error_and_keeps_the_last_checkpoint(
-    trained, recipe, tmp_path, data, monkeypatch
-):
+def test_full_disk_ends_the_training_with_a_clear_error_and_keeps_the_last_checkpoint(killed, tmp_path, monkeypatch):
     save = keras.Model.save
 
     def full(self: keras.Model, path: Path) -> None:
-        if self.optimizer.iterations > 22:
+        if self.optimizer.iterations > 225 // 50:
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
         save(self, path)
@@ -512,10 +657,10 @@ def test_full_disk_ends_the_training_with_a_clear_error_and_keeps_the_last_check
     with monkeypatch.context() as patch:
         patch.setattr(keras.Model, "save", full)
         with pytest.raises(OutputError, match=r"run/(best|last)\.keras: cannot be written \(no space left on device\)"):
-            train(Settings(recipe, data, passes=3, seed=5), tmp_path / "run", tiny.Told())
+            train(dataclasses.replace(killed[0], refit=False), tmp_path / "run", tiny.Told())
     assert not [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
     resume(tmp_path / "run", tiny.Told())
-    assert_same_run(Run(tmp_path / "run"), trained[0])
+    assert_same_run(Run(tmp_path / "run"), killed[1])
 
 
 # ---- Splits, samples, early stopping, refit, seeds ----
@@ -534,11 +679,11 @@ def test_asked_split_replaces_the_recipes_and_the_sample_is_drawn_first(recipe, 
     assert run.metrics()["validation"]["confusion"] == confusion
 
 
-def test_fast_is_one_pass_over_two_thousand_rows_at_most(recipe, tmp_path, data, tiles, labels):
+def test_fast_is_one_pass_over_two_thousand_rows_at_most(killed, tmp_path, data, tiles, labels):
     large = tiny.write_table(tmp_path / "large.csv", tiles, labels)
     for table, rows in ((data, 1250), (large, 2000)):
         told = tiny.Told()
-        run = train(Settings(recipe, table, fast=True), tmp_path / f"run{rows}", told)
+        run = train(Settings(killed[0].recipe, table, fast=True), tmp_path / f"run{rows}", told)
         found = run.settings()["data"]
         assert found["training_rows"] + found["validation_rows"] == rows
         assert len(told.results) == 1
@@ -596,43 +741,36 @@ def test_refit_trains_on_all_rows_for_as_long_as_was_best(tmp_path, data, monkey
     assert "trained on all 1,000 rows" in run.describe()
 
 
-def test_interrupted_refit_is_resumed_and_one_not_asked_for_can_follow(recipe, tmp_path, data, monkeypatch):
-    whole = train(Settings(recipe, data, passes=2, seed=5, refit=True), tmp_path / "whole", tiny.Told())
-
-    class InRefit(tiny.Told):
-        def step(self, loss: float, accuracy: float) -> None:
-            if self.started[-1][0] == "refit":
-                raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(Settings(recipe, data, passes=2, seed=5, refit=True), tmp_path / "halved", InRefit())
-    resume(tmp_path / "halved", tiny.Told())
-    assert_same_run(Run(tmp_path / "halved").refit, whole.refit)
-    train(Settings(recipe, data, passes=2, seed=5), tmp_path / "later", tiny.Told())
+def test_refit_that_was_not_asked_for_can_follow(killed, tmp_path):
+    settings, whole, *_ = killed
+    train(dataclasses.replace(settings, refit=False), tmp_path / "later", tiny.Told())
     assert not (tmp_path / "later" / "refit").exists()
     resume(tmp_path / "later", tiny.Told(), refit=True)
     assert_same_run(Run(tmp_path / "later").refit, whole.refit)
+    assert Run(tmp_path / "later").report.read_text() == "refit: True"
 
 
-def test_several_seeds_give_several_networks_and_their_mean_and_spread(trained, recipe, tmp_path, data):
-    runs = train_seeds(Settings(recipe, data, passes=3, seed=4), tmp_path / "runs", 2, tiny.Told())
-    assert [run.folder.name for run in runs] == ["seed-4", "seed-5"]
-    assert_same_run(runs[1], trained[0])
+def test_several_seeds_give_several_networks_and_their_mean_and_spread(killed, tmp_path):
+    settings, whole, *_ = killed
+    runs = train_seeds(dataclasses.replace(settings, refit=False), tmp_path / "runs", 2, tiny.Told())
+    assert [run.folder.name for run in runs] == ["seed-0", "seed-1"]
+    assert_same_run(runs[0], whole)
     found = json.loads((tmp_path / "runs" / "seeds.json").read_text())
     accuracies = [run.metrics()["validation"]["accuracy"] for run in runs]
-    assert found["seeds"] == [4, 5]
+    assert found["seeds"] == [0, 1]
     assert found["validation"]["each"] == accuracies
     assert found["validation"]["mean"] == pytest.approx(sum(accuracies) / 2)
     assert found["validation"]["sd"] == pytest.approx(abs(accuracies[0] - accuracies[1]) / math.sqrt(2))
     assert summarize(runs) == found
 
 
-def test_several_seeds_interrupted_in_the_first_are_all_trained_when_resumed(trained, recipe, tmp_path, data):
+def test_several_seeds_interrupted_in_the_first_are_all_trained_when_resumed(killed, tmp_path):
+    settings = dataclasses.replace(killed[0], refit=False, seed=9)
     with pytest.raises(KeyboardInterrupt):
-        train_seeds(Settings(recipe, data, passes=3, seed=4), tmp_path / "runs", 2, tiny.Told(stop_in_pass=1))
+        train_seeds(settings, tmp_path / "runs", 2, tiny.Told(stop_in_pass=1))
     runs = resume(tmp_path / "runs", tiny.Told())
-    assert [run.settings()["seed"] for run in runs] == [4, 5]
-    assert_same_run(runs[1], trained[0])
+    assert [run.settings()["seed"] for run in runs] == [9, 10]
+    assert [len(run.history()) for run in runs] == [2, 2]
 
 
 def test_seeds_refuse_a_folder_that_is_there(recipe, tmp_path, data):
@@ -647,9 +785,10 @@ def test_test_rows_are_measured_once_with_the_best_network_and_overlap_is_said(r
     x_test, y_test = (np.concatenate([part[test], part[seen]]) for part in (tiles, labels))
     np.savez(tmp_path / "d.npz", x_train=tiles[::4], y_train=labels[::4], x_test=x_test, y_test=y_test)
     run = train(Settings(recipe, tmp_path / "d.npz", passes=2, refit=True), tmp_path / "run", tiny.Told())
-    answers = keras.models.load_model(run.best).predict(x_test, verbose=0)
+    answers = keras.models.load_model(run.refit.best).predict(x_test, verbose=0)
     fresh = Evaluation.from_probabilities(answers, y_test)
-    assert run.metrics()["test"]["confusion"] == fresh.confusion.tolist()
+    assert run.refit.metrics()["test"]["confusion"] == fresh.confusion.tolist()
+    assert run.metrics()["test"] is None
     assert run.refit.settings()["overlap"]["test"] == 10
     assert "on 510 test rows, 10 of which it was trained on, too" in run.refit.describe()
     assert run.settings()["overlap"]["test"] <= 10
@@ -716,9 +855,66 @@ def test_ctrl_c_ends_with_130_keeps_the_run_and_says_how_to_go_on(trained, recip
     assert result == ""
     assert told.splitlines()[-1] == "edge-digits: interrupted; go on with: edge-digits train --resume 'my run'"
     assert "Traceback" not in told
-    done = command("--resume", "my run", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    resume(tmp_path / "my run", tiny.Told())
     assert_same_run(Run(tmp_path / "my run"), trained[0])
+
+
+class Interrupting:
+    """Interrupts the program where Python swallows what is raised."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def handled() -> Iterator[None]:
+    """Ctrl-C as the program handles it."""
+    before = signal.signal(signal.SIGINT, cli._end)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupted_before_a_step(progress: TrainingProgress) -> None:
+    Interrupting()
+    progress.step(1.0, 0.5)
+
+
+def interrupted_with_no_step_to_come(_: TrainingProgress) -> None:
+    Interrupting()
+
+
+def interrupted_again(_: TrainingProgress) -> None:
+    Interrupting()
+    signal.raise_signal(signal.SIGINT)
+    pytest.fail("the second did nothing")
+
+
+@pytest.mark.usefixtures("handled")
+@pytest.mark.parametrize("happens", [interrupted_before_a_step, interrupted_with_no_step_to_come, interrupted_again])
+def test_ctrl_c_is_not_lost_where_python_would_swallow_it(happens):
+    def block() -> None:
+        with TrainingProgress() as progress:
+            happens(progress)
+
+    with pytest.raises(SystemExit) as caught:
+        block()
+    assert caught.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is cli._end
+
+
+def test_full_disk_is_told_with_its_reason_and_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def full(*_: object) -> None:
+        raise OutputError("run/last.keras: cannot be written (no space left on device)")
+
+    monkeypatch.setattr(module, "resume", full)
+    with pytest.raises(SystemExit) as caught:
+        cli.app(["train", "--resume", str(tmp_path)])
+    assert caught.value.code == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "loading" not in line]
+    assert said == [
+        "edge-digits: run/last.keras: cannot be written (no space left on device); with that set right, go on with: "
+        f"edge-digits train --resume {tmp_path}"
+    ]
 
 
 # ---- Other backends ----

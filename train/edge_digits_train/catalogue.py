@@ -48,7 +48,7 @@ class Catalogue:
         rows = [
             (
                 entry.name, f"{entry.parameters:,}", f"{entry.multiply_adds:,}", str(entry.passes),
-                "–" if entry.minutes is None else f"{entry.minutes:.0f}" if entry.minutes >= 1 else "<1",
+                "–" if entry.minutes is None else f"{entry.minutes:.1f}",
                 entry.post or "–", entry.ours or "–",
             )
             for entry in self.entries

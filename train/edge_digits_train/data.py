@@ -132,6 +132,18 @@ def _loaded(name: str, rows: Rows, test: Rows | None = None) -> LoadedData:
     return LoadedData(DataSet(name, *rows), DataSet(f"{name} (test)", *test) if test else None)
 
 
+def check_rows(data: DataSet) -> None:
+    """Refuses rows that no network could learn digits from. Raises InputError, with what to do."""
+    tiles, labels = data.tiles, data.labels
+    border = np.concatenate([tiles[:, [0, -1]].reshape(-1), tiles[:, 1:-1, [0, -1]].reshape(-1)])
+    if (tiles == tiles[:1]).all():
+        raise InputError(data.name, f"all its {len(tiles):,} images are the same")
+    if np.median(border) >= 128:
+        raise InputError(data.name, "its images are dark on a bright ground: invert them (255 - pixel)")
+    if (labels == labels[0]).all():
+        raise InputError(data.name, f"all its {len(labels):,} rows are labelled {labels[0]}")
+
+
 # ---- Splitting and comparing ----
 
 

@@ -31,6 +31,8 @@ class RunFacts:
     """On the held-out rows; None where the training took all rows."""
     test: Evaluation | None
     """On the test part of the data, where it has one and the training has ended."""
+    ended: bool
+    """Whether it has come to its end, be it by early stopping."""
 
     @classmethod
     def read(cls, folder: Path) -> RunFacts:
@@ -47,8 +49,9 @@ class RunFacts:
             facts = cls(
                 folder, settings, history, int(metrics["pass"]),
                 _evaluation(metrics["validation"]), _evaluation(metrics.get("test")),
+                "seconds" in metrics,
             )  # fmt: skip
-            facts.recipe, facts.seed, facts.parameters, facts.multiply_adds, facts.planned, facts.rows_key  # noqa: B018
+            facts.recipe, facts.seed, facts.parameters, facts.multiply_adds, facts.rows_key  # noqa: B018
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(str(folder), f"its run.json or metrics.json is damaged: {error!r}") from error
         return facts
@@ -80,9 +83,10 @@ class RunFacts:
         return int(self.settings["network"]["multiply_adds"])
 
     @property
-    def planned(self) -> int:
-        """Passes that were asked for; the training may have ended sooner."""
-        return int((self.settings["refit"] or self.settings)["passes"])
+    def refit(self) -> RunFacts | None:
+        """The training on all rows that followed; None where there is none that has ended."""
+        refit = Run(self.folder).refit
+        return RunFacts.read(refit.folder) if refit.is_finished else None
 
     @property
     def seconds(self) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_digits.errors import EdgeDigitsError, InputError
+from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits.metrics import Evaluation
 from edge_digits_train.augment import augment
 from edge_digits_train.data import DataSet
-from edge_digits_train.networks import build_network
+from edge_digits_train.networks import build_network, first_sentence, load_network
 from edge_digits_train.recipe import Recipe
 from edge_digits_train.runs import PassResult, Run
 
@@ -95,6 +96,31 @@ def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
     return build_network(recipe.name, recipe.network(), deskew)
 
 
+def check_network(recipe: Recipe, network: keras.Model, tiles: NDArray[np.uint8]) -> None:
+    """Refuses a network, before hours are spent on it, that cannot be loaded again or gives no probabilities.
+
+    `tiles`: a few, (n, 28, 28). Raises UsageError.
+    """
+    _compile(network, recipe, 100)
+    network.optimizer.build(network.trainable_variables)
+    with tempfile.TemporaryDirectory(prefix="edge-digits-") as folder:
+        path = Path(folder) / "network.keras"
+        try:
+            network.save(path)
+            loaded = keras.models.load_model(path)
+        except Exception as error:  # a person's own layers may raise anything
+            raise UsageError(
+                f"recipe {recipe.name}: its network cannot be saved and loaded again ({first_sentence(error)}): write "
+                "layers of your own as classes with @keras.saving.register_keras_serializable() and a get_config"
+            ) from error
+    answers = np.asarray(keras.ops.convert_to_numpy(loaded(tiles, training=False)))
+    if not (answers >= 0).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+        raise UsageError(
+            f"recipe {recipe.name}: its last layer gives no probabilities, which are 0 or more and sum to 1: "
+            "it must end in a softmax"
+        )
+
+
 def fit(training: Training, progress: Progress) -> list[PassResult]:
     """Trains on from the last pass that was finished, and returns the whole history.
 
@@ -103,6 +129,8 @@ def fit(training: Training, progress: Progress) -> list[PassResult]:
     """
     run = training.run
     network, history = _newest(training)
+    if training.is_over(history):
+        return history
     progress.start(run.folder, training.last_pass, training.steps, training.recipe.batch, len(history))
     with ThreadPoolExecutor(1) as ahead:
         upcoming = ahead.submit(training.pass_data, len(history) + 1)
@@ -153,25 +181,25 @@ def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
     run = training.run
     if not run.last.exists():
         network = new_network(training.recipe, training.seed, training.deskew)
-        # Compiled by XLA, convolutions on a CPU take four times as long.
-        network.compile(
-            training.recipe.optimizer(training.passes * training.steps),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-            jit_compile=keras.backend.backend() == "jax",
-        )
+        _compile(network, training.recipe, training.passes * training.steps)
         return network, []
     keras.utils.set_random_seed(training.seed)
-    try:
-        network = keras.models.load_model(run.last)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(str(run.last), "is damaged: delete it to begin this run anew") from error
+    network = load_network(run.last, training=True)
     # The optimizer's own count says which pass last.keras is from, the history all else: no third file to disagree.
     done = int(keras.ops.convert_to_numpy(network.optimizer.iterations)) // training.steps
     history = run.history()[:done]
     if len(history) < done:
         raise InputError(str(run.folder / "history.csv"), f"has {len(history)} passes, and last.keras {done}")
     return network, history
+
+
+def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
+    network.compile(
+        recipe.optimizer(steps),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=keras.backend.backend() == "jax",  # by XLA, convolutions on a CPU take four times as long
+    )
 
 
 def _is_best(history: Sequence[PassResult], training: Training) -> bool:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 from keras import layers
 
-from edge_digits.errors import UsageError
+from edge_digits.errors import InputError, UsageError
 from edge_digits_train.deskew import Deskew
+
+_OURS = ("tiles", "scale", "deskew", "image")
+"""The layers that stand before those of a recipe."""
 
 
 def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False) -> keras.Model:
     """The network (n, 28, 28) uint8 → (n, 10) probabilities: scaling to 0…1, then `body`, upright first if asked.
 
-    Raises UsageError where the layers do not fit together or give anything but ten probabilities.
+    Raises UsageError where the layers do not fit together or give anything but ten numbers.
     """
+    names = [*_OURS, *(layer.name for layer in {id(layer): layer for layer in body}.values())]
+    if twice := [layer for layer in names if names.count(layer) > 1]:
+        raise UsageError(f"recipe {name}: two layers are called {twice[0]!r}; {', '.join(_OURS)} are the network's own")
     tiles = keras.Input((28, 28), name="tiles", dtype="uint8")
     x = layers.Rescaling(1 / 255, name="scale")(tiles)
     if deskew:
@@ -25,12 +33,34 @@ def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False) 
     for layer in body:
         try:
             x = layer(x)
-        except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"recipe {name}: layer {layer.name!r} does not fit: {reason}") from error
+        except Exception as error:  # a person's own layer may raise anything
+            raise UsageError(f"recipe {name}: layer {layer.name!r} does not fit: {first_sentence(error)}") from error
     if tuple(x.shape) != (None, 10):
         raise UsageError(f"recipe {name}: the last layer gives {tuple(x.shape)}; ten probabilities are (None, 10)")
     return keras.Model(tiles, x, name=name)
+
+
+def load_network(path: Path, *, training: bool) -> keras.Model:
+    """A .keras file; with its optimizer where it is for `training`. Raises InputError where it cannot be loaded."""
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise zipfile.BadZipFile
+        network = keras.models.load_model(path, compile=training)
+    except (FileNotFoundError, PermissionError) as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        advice = ": delete it to begin this run anew" if training else ""
+        raise InputError(str(path), f"is damaged{advice}") from error
+    except Exception as error:  # a person's own layer may raise anything
+        raise InputError(str(path), f"cannot be loaded: {first_sentence(error)}") from error
+    return network
+
+
+def first_sentence(error: BaseException) -> str:
+    """Of what an error says, the innermost where Keras wrapped it; its kind where it says nothing."""
+    said = str(error).rpartition("Exception encountered: ")[2].strip().splitlines()
+    return said[0].partition(". ")[0] if said else type(error).__name__
 
 
 def count_multiply_adds(network: keras.Model) -> int:

@@ -6,13 +6,14 @@ import json
 import math
 import shlex
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from edge_digits.metrics import Evaluation
+from edge_digits_train.augment import Augmentation
 from edge_digits_train.facts import RunFacts
 from edge_digits_train.plots import percent
 
@@ -27,6 +28,18 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _COLUMNS = (
     "pass", "training loss", "training accuracy", "held-out loss", "held-out accuracy", "learning rate", "seconds",
 )  # fmt: skip
+
+
+_VARIATIONS: dict[str, Callable[[Augmentation], str]] = {
+    "rotation": lambda a: f"turned by up to {a.rotation:g} degrees",
+    "shear": lambda a: f"slanted by up to {math.degrees(a.shear):.2g} degrees",
+    "zoom": lambda a: f"larger or smaller by up to {100 * a.zoom:g} %",
+    "shift": lambda a: f"shifted by up to {100 * a.shift:g} % of the side",
+    "elastic": lambda a: f"{100 * a.elastic_share:g} % of them bent, by {a.elastic:g} pixels (root mean square)",
+    "stroke": lambda a: f"{100 * a.stroke:g} % with thicker or thinner strokes",
+    "flags": lambda a: f"{100 * a.flags:g} % of the 1s with a flag or a base",
+}
+"""What each part of an augmentation does, in words."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,12 @@ def _notes(facts: RunFacts) -> Iterable[str]:
         yield f"{_share(facts.test, 'test digits were read right')} They had no part in any choice."
         if seen["test"]:
             yield f"{seen['test']:,} of the test images stand among the training rows, too: that figure flatters."
+    if refit := facts.refit:
+        figure = "" if refit.test is None else f" {_share(refit.test, 'test digits were then read right')}"
+        yield (
+            f"It was then trained anew on all {refit.settings['data']['training_rows']:,} rows, for "
+            f'{len(refit.history)} passes.{figure} <a href="refit/report.html">The page of that training</a>'
+        )
     if post := facts.settings["settings"].get("post"):
         yield f"The post that the recipe comes from reports: {escape(str(post))}."
     for note in facts.settings["settings"].get("notes") or ():
@@ -125,9 +144,6 @@ def _figure(picture: Picture) -> str:
 
 def _facts(facts: RunFacts) -> str:
     asked, data, recipe = facts.settings, facts.settings["data"], facts.settings["settings"]
-    augmentation = ", ".join(
-        f"{name.replace('_', ' ')} {value}" for name, value in (recipe.get("augmentation") or {}).items() if value
-    )
     test = f"; {data['test_rows']:,} test rows" if data["test_rows"] else ""
     rows = {
         "Recipe": f"{facts.recipe}: {recipe.get('summary', '')}",
@@ -136,7 +152,7 @@ def _facts(facts: RunFacts) -> str:
         "Split": _split(asked["split"], data),
         "Seed": str(facts.seed),
         "Batch": f"{recipe.get('batch', '–')} rows in a step",
-        "Variation of the rows": augmentation or "none",
+        "Variation of the rows": _variation(recipe.get("augmentation") or {}),
         "Slant": "set upright by the network's first layer" if asked.get("deskew") else "left as it is",
         "Made with": ", ".join(f"{name} {value}" for name, value in asked["versions"].items()),
     }
@@ -145,6 +161,15 @@ def _facts(facts: RunFacts) -> str:
     items = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
     settings = escape(json.dumps(recipe, indent=2, ensure_ascii=False))
     return f"<dl>\n{items}\n</dl>\n<details><summary>The recipe in numbers</summary><pre>{settings}</pre></details>"
+
+
+def _variation(augmentation: dict[str, Any]) -> str:
+    """In words; of an earlier version, as far as its parts are known."""
+    found = Augmentation(**{field.name: augmentation.get(field.name, field.default) for field in fields(Augmentation)})
+    words = [say(found) for name, say in _VARIATIONS.items() if getattr(found, name)]
+    if words and found.fill == "nearest":
+        words.append("the edges drawn out")
+    return ", ".join(words) or "none"
 
 
 def _split(split: dict[str, Any], data: dict[str, Any]) -> str:
@@ -177,11 +202,13 @@ def _history(facts: RunFacts) -> str:
 def _commands(facts: RunFacts) -> str:
     run, model = shlex.quote(facts.name), shlex.quote(f"exported/{facts.recipe}-int8.onnx")
     ways = []
-    if len(facts.history) < facts.planned:
+    refit, asked = facts.refit, facts.settings
+    if not facts.ended or (asked.get("refit_follows") and refit is None):
         ways.append(("Train on, if it was interrupted:", f"edge-digits train --resume {run}"))
-    ways.append(("Turn it into small files that run anywhere:", f"edge-digits export {run} -o exported"))
+    best = run if refit is None else shlex.quote(refit.name)
+    ways.append(("Turn it into small files that run anywhere:", f"edge-digits export {best} -o exported"))
     ways.append(("Then read a picture with it:", f"edge-digits classify img.png --model {model}"))
-    if not facts.settings["refit"]:
+    if not asked["refit"] and not asked.get("refit_follows") and refit is None:
         ways.append(("Train the same on all rows, as long as was best:", f"edge-digits train --resume {run} --refit"))
     ways.append(("Set it beside another run:", f"edge-digits compare {run} ANOTHER-RUN"))
     top = facts.name.partition("/")[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -18,7 +20,12 @@ _SHORT = {"accuracy": "acc", "validation": "val", "rate": "lr", " images/s": "/s
 
 
 class TrainingProgress:
-    """Shows loss, accuracies, learning rate, images a second and the time left."""
+    """Shows loss, accuracies, learning rate, images a second and the time left.
+
+    Within its block Ctrl-C and a polite kill are kept for the next time that it is told something, and raised there as
+    SystemExit: raised wherever the program happens to be, Python may swallow them (in a __del__, say). A second one
+    does as it would outside.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -32,8 +39,12 @@ class TrainingProgress:
         self._passes = self._images = self._batch = 0
         self._began = 0.0
         self._last = ""
+        self._signal = 0
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> TrainingProgress:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._keep)
         self._bar.start()
         return self
 
@@ -41,15 +52,32 @@ class TrainingProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        self._give_back()
+        if kind is None:
+            self._check()
+
+    def _keep(self, number: int, _: FrameType | None) -> None:
+        self._signal = number
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _check(self) -> None:
+        if self._signal:
+            raise SystemExit(128 + self._signal)
 
     def read(self, done: int, total: int | None) -> None:
         """While pictures are read; in a terminal alone."""
+        self._check()
         if self._task is None:
             self._task = self._bar.add_task("", figures="")
         self._bar.update(self._task, description=f"pictures {done:,}", total=total, completed=done)
 
     def start(self, run: Path, passes: int, steps: int, batch: int, done: int) -> None:
         """Before the first pass of a run; what was told of another is over."""
+        self._check()
         self._console.print(f"{run}: {'from pass ' + str(done + 1) if done else 'a new run'}", soft_wrap=True)
         if self._task is not None:
             self._bar.remove_task(self._task)
@@ -61,6 +89,7 @@ class TrainingProgress:
 
     def step(self, loss: float, accuracy: float) -> None:
         """After each step."""
+        self._check()
         self._seen += self._batch
         rate = self._seen / max(1e-9, time.monotonic() - self._began)
         figures = f"loss {loss:.4f}  accuracy {100 * accuracy:.2f} %{self._last}  {rate:,.0f} images/s"
@@ -85,6 +114,7 @@ class TrainingProgress:
                 soft_wrap=True,
             )
         self._begin()
+        self._check()
 
     def _begin(self) -> None:
         self._began, self._seen = time.monotonic(), 0

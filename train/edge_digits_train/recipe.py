@@ -7,19 +7,26 @@ its path.
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import keras
+import numpy as np
 
-from edge_digits.errors import InputError, UsageError
-from edge_digits_train.augment import Augmentation
+from edge_digits.errors import EdgeDigitsError, InputError, UsageError
+from edge_digits_train.augment import Augmentation, augment
 from edge_digits_train.data import Split
+from edge_digits_train.networks import build_network
 
 FOLDER = Path(__file__).parent / "recipes"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Of a network in Keras, and of files."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +119,27 @@ def find_recipe(name: str) -> Path:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Runs a recipe's file. Raises InputError, with the line, where it fails or sets no RECIPE."""
+    """Runs a recipe's file, and each of its functions once.
+
+    Raises InputError, with the line, where it fails, sets no RECIPE, or one that cannot be trained.
+    """
     try:
-        found = runpy.run_path(str(path)).get("RECIPE")
+        path.read_bytes()
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from error
-    except Exception as error:  # a person's own code may raise anything
+    try:
+        found = runpy.run_path(str(path)).get("RECIPE")
+        if not isinstance(found, Recipe):
+            raise UsageError("sets no RECIPE = Recipe(...)")
+        _check(found)
+    except EdgeDigitsError as error:
+        raise InputError(str(path), str(error)) from error
+    except (Exception, SystemExit) as error:  # a person's own code may raise anything
         raise InputError(str(path), f"{_line(error, path)}{type(error).__name__}: {error}") from error
-    if not isinstance(found, Recipe):
-        raise InputError(str(path), "sets no RECIPE = Recipe(...)")
-    _check(found, path)
     return found
 
 
-def _line(error: Exception, path: Path) -> str:
+def _line(error: BaseException, path: Path) -> str:
     """Where in the file an error came up, as far as it can be told."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f"line {error.lineno}: "
@@ -137,19 +151,71 @@ def _line(error: Exception, path: Path) -> str:
     return f"line {line}: " if line else ""
 
 
-def _check(recipe: Recipe, path: Path) -> None:
-    split = recipe.split
+_KINDS: dict[str, tuple[type | UnionType, str]] = {
+    "name": (str, "a text"),
+    "summary": (str, "a text"),
+    "augmentation": (Augmentation, "an Augmentation(...)"),
+    "split": (Split, "a Split(...)"),
+    "plateau": (Plateau | None, "a Plateau(...)"),
+    "early_stopping": (EarlyStopping | None, "an EarlyStopping(...)"),
+}
+
+
+def _check(recipe: Recipe) -> None:
+    """Raises UsageError for what makes no sense, and whatever the recipe's own functions raise."""
+    for part, (kind, words) in _KINDS.items():
+        if not isinstance(getattr(recipe, part), kind):
+            raise UsageError(f"{part}={getattr(recipe, part)!r}: it must be {words}")
+    split, fill = recipe.split, recipe.augmentation.fill
     for what, wrong in (
+        (f"name={recipe.name!r}: it must be letters, digits, '-', '_' and '.'", not _NAME.fullmatch(recipe.name)),
         (f"batch={recipe.batch!r}: it must be a number of tiles, 1 or more", not _positive(recipe.batch)),
         (f"passes={recipe.passes!r}: it must be 1 or more", not _positive(recipe.passes)),
         ("network must be a function that returns layers", not callable(recipe.network)),
         ("optimizer must be a function of the number of steps", not callable(recipe.optimizer)),
         (f"validation={split.validation!r}: it must be more than 0 and less than 1", not 0 < split.validation < 1),
         (f"sample={split.sample!r}: it must be more than 0 and at most 1", not 0 < split.sample <= 1),
+        (f"seed={split.seed!r}: it must be 0 or more", not _is_seed(split.seed)),
+        (f"sample_seed={split.sample_seed!r}: it must be 0 or more", not _is_seed(split.sample_seed)),
+        (f"how={split.how!r}: it must be 'stratified' or 'last'", split.how not in ("stratified", "last")),
+        (f"fill={fill!r}: it must be 'black' or 'nearest'", fill not in ("black", "nearest")),
     ):  # fmt: skip
         if wrong:
-            raise InputError(str(path), what)
+            raise UsageError(what)
+    _check_network(recipe)
+    _check_optimizer(recipe)
+    json.dumps(recipe.describe())  # for run.json
+    tile = np.zeros((1, 28, 28), np.uint8)
+    augment(tile, np.ones(1, np.uint8), recipe.augmentation, np.random.default_rng(0))
+    if recipe.early_stopping:
+        recipe.early_stopping.ends([1.0], recipe.passes)
+
+
+def _check_network(recipe: Recipe) -> None:
+    body = recipe.network()
+    if not isinstance(body, list | tuple):
+        raise UsageError(f"network() must return a list of layers, not {type(body).__name__}")
+    for i, layer in enumerate(body, start=1):
+        if not isinstance(layer, keras.Layer):
+            raise UsageError(f"network() must return layers: number {i} is {layer!r}")
+    if set(map(id, body)) & set(map(id, recipe.network())):
+        raise UsageError("network() must make new layers each time it is called")
+    build_network(recipe.name, body)
+
+
+def _check_optimizer(recipe: Recipe) -> None:
+    optimizer = recipe.optimizer(100)
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise UsageError(f"optimizer(steps) must return a Keras optimizer, not {optimizer!r}")
+    if recipe.plateau:
+        if isinstance(optimizer.get_config()["learning_rate"], dict):
+            raise UsageError("plateau does not go with a learning rate that has a schedule of its own")
+        recipe.plateau.learning_rate(float(optimizer.learning_rate), [1.0, 1.0], recipe.passes)
 
 
 def _positive(value: object) -> bool:
     return isinstance(value, int) and value >= 1
+
+
+def _is_seed(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**32

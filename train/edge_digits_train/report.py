@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-
-import keras
 import numpy as np
 
-from edge_digits.errors import InputError
 from edge_digits.metrics import Evaluation
 from edge_digits.outputs import open_output
 from edge_digits_train.augment import Augmentation
@@ -15,6 +11,7 @@ from edge_digits_train.data import DataSet
 from edge_digits_train.facts import RunFacts, errors_of
 from edge_digits_train.grids import Answers, draw_augmented, draw_mistakes, draw_predictions
 from edge_digits_train.mistakes import write_mistakes
+from edge_digits_train.networks import load_network
 from edge_digits_train.page import Picture, render_page
 from edge_digits_train.plots import draw_confusion, draw_curves, draw_sentence, png, style
 from edge_digits_train.runs import Run
@@ -36,8 +33,8 @@ _VARIED = (
 _AS_THEY_ARE = "Some training images of each digit. This recipe shows them to the network as they are."
 _PREDICTIONS = "Under each digit stands what was read and how surely. A red frame marks what was read wrong."
 _MISTAKES = (
-    "Under each digit stands how likely the network held what it said, and how likely the truth. The first are the "
-    "worst: there it was surest. Some are hard for anyone; a few may be labelled wrong."
+    "Under each digit stands how likely the network held what it said, and how likely the truth. The first are "
+    "those whose truth it held least likely. Some are hard for anyone; a few may be labelled wrong."
 )
 
 
@@ -72,10 +69,7 @@ def write_report(run: Run, augmentation: Augmentation, training: DataSet, valida
 
 def _predict(run: Run, data: DataSet) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """What the best network says: probabilities (n, 10)."""
-    try:
-        network = keras.models.load_model(run.best, compile=False)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(str(run.best), "is missing or damaged") from error
+    network = load_network(run.best, training=False)
     return np.asarray(network.predict(data.tiles, batch_size=512, verbose=0), np.float32)
 
 

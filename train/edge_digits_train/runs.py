@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
 import re
+import secrets
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,14 +60,13 @@ class Run:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path) -> Run:
-        """A new folder. Raises OutputExistsError where there is one, OutputError where it cannot be made."""
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError as error:
-            raise OutputExistsError(f"{folder}: is there already; name another with -o") from error
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    def create(cls, folder: Path, settings: dict[str, Any], recipe: str) -> Run:
+        """A new folder with recipe.py and run.json in it. Raises as `new_folder` does."""
+        with new_folder(folder) as staged:
+            run = cls(staged)
+            with open_output(str(run.recipe), force=True) as out:
+                out.write(recipe)
+            run._write_json("run.json", settings)
         return cls(folder)
 
     @property
@@ -95,11 +99,10 @@ class Run:
         """Whether the folder is that of a run."""
         return (self.folder / "run.json").is_file()
 
-    def write_settings(self, settings: dict[str, Any], recipe: str) -> None:
-        """Writes recipe.py and run.json."""
-        with open_output(str(self.recipe), force=True) as out:
-            out.write(recipe)
-        self._write_json("run.json", settings)
+    @property
+    def is_finished(self) -> bool:
+        """Whether its training has come to its end, of which the report is written last."""
+        return self.report.exists() and (self.folder / "metrics.json").exists() and "seconds" in self.metrics()
 
     def settings(self) -> dict[str, Any]:
         """What run.json says. Raises InputError where there is none, or it is damaged."""
@@ -159,6 +162,12 @@ class Run:
         with stage_output(str(path), force=True, suffix=".keras") as staged:
             network.save(staged)
 
+    def sweep(self) -> None:
+        """Removes what a kill left of files that it was writing."""
+        for path in self.folder.glob(".edge-digits-*"):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def _write_json(self, name: str, data: dict[str, Any]) -> None:
         with open_output(str(self.folder / name), force=True) as out:
             out.write(json.dumps(data, indent=2) + "\n")
@@ -178,3 +187,32 @@ def seed_runs(folder: Path) -> list[Run]:
     """The runs of a training with several seeds, in their order; none where the folder is not that of one."""
     found = [path for path in folder.glob("seed-*") if re.fullmatch(r"seed-\d+", path.name) and Run(path).exists]
     return [Run(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("seed-")))]
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `folder` when the block ends, and is removed when the block raises.
+
+    It lies beside it until then, so that a kill leaves all of `folder` or nothing. Raises OutputExistsError where there
+    is one, OutputError where it cannot be made.
+    """
+    if os.path.lexists(folder):
+        raise OutputExistsError(f"{folder}: is there already; name another with -o")
+    staged = folder.with_name(f".edge-digits-{secrets.token_hex(6)}")
+    with _making(folder):
+        staged.mkdir(parents=True)
+    try:
+        yield staged
+        with _making(folder):
+            staged.rename(folder)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _making(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error

@@ -18,12 +18,12 @@ import numpy as np
 
 from edge_digits.errors import InputError, UsageError
 from edge_digits.outputs import open_output
-from edge_digits_train.data import DataSet, LoadedData, Split, keep_name, load_data, overlap, split_data
-from edge_digits_train.fit import Progress, Training, evaluate_network, fit, new_network
-from edge_digits_train.networks import count_multiply_adds
+from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
+from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, fit, new_network
+from edge_digits_train.networks import count_multiply_adds, load_network
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
-from edge_digits_train.runs import PassResult, Run, seed_runs
+from edge_digits_train.runs import PassResult, Run, new_folder, seed_runs
 
 FAST_ROWS = 2_000
 """What `fast` trains on: seconds even for the largest network."""
@@ -60,8 +60,7 @@ def default_folder(recipe: str) -> Path:
 
 def train(settings: Settings, folder: Path, progress: Progress) -> Run:
     """Trains a recipe into a new folder. Raises UsageError and InputError before the folder is made."""
-    find_recipe(settings.recipe)  # before the data, which takes longer to read
-    data = load_data(settings.data, progress.read)
+    data = _load(settings, progress)
     return _fit_run(_create(settings, folder, data), data, progress)
 
 
@@ -70,12 +69,11 @@ def train_seeds(settings: Settings, folder: Path, seeds: int, progress: Progress
 
     All folders are made at once, so that `resume` goes on with those that were not reached.
     """
-    find_recipe(settings.recipe)
-    data = load_data(settings.data, progress.read)
-    numbers = range(settings.seed, settings.seed + seeds)
-    Run.create(folder)
-    runs = [_create(replace(settings, seed=seed), folder / f"seed-{seed}", data) for seed in numbers]
-    return _fit_seeds(folder, [_fit_run(run, data, progress) for run in runs])
+    data = _load(settings, progress)
+    with new_folder(folder) as staged:
+        for seed in range(settings.seed, settings.seed + seeds):
+            _create(replace(settings, seed=seed), staged / f"seed-{seed}", data)
+    return _fit_seeds(folder, [_fit_run(run, data, progress) for run in seed_runs(folder)])
 
 
 def resume(folder: Path, progress: Progress, refit: bool = False) -> list[Run]:
@@ -85,6 +83,7 @@ def resume(folder: Path, progress: Progress, refit: bool = False) -> list[Run]:
     has changed.
     """
     if not Run(folder).exists and (runs := seed_runs(folder)):
+        Run(folder).sweep()
         data = _same_data(runs[0], progress)
         return _fit_seeds(folder, [_fit_run(run, data, progress, refit) for run in runs])
     run = Run(folder)
@@ -119,6 +118,13 @@ def _fit_seeds(folder: Path, runs: list[Run]) -> list[Run]:
     return runs
 
 
+def _load(settings: Settings, progress: Progress) -> LoadedData:
+    find_recipe(settings.recipe)  # before the data, which takes longer to read
+    data = load_data(settings.data, progress.read)
+    check_rows(data.rows)
+    return data
+
+
 # ---- The folder ----
 
 
@@ -134,10 +140,10 @@ def _create(settings: Settings, folder: Path, data: LoadedData) -> Run:
         raise UsageError(f"--passes {passes}: there must be one at least")
     if not 0 <= settings.seed < 2**32:
         raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
+    check_network(recipe, new_network(recipe, settings.seed, settings.deskew), data.rows.tiles[:8])
     about = _about(recipe, settings, split, data)
-    run = Run.create(folder)
-    run.write_settings({**about, "passes": passes, "refit": None, "refit_follows": settings.refit}, path.read_text())
-    return run
+    about |= {"passes": passes, "refit": None, "refit_follows": settings.refit}
+    return Run.create(folder, about, path.read_text())
 
 
 def _create_refit(run: Run, data: LoadedData) -> Run:
@@ -146,12 +152,9 @@ def _create_refit(run: Run, data: LoadedData) -> Run:
     recipe, split = load_recipe(run.recipe), replace(Split(**asked["split"]), validation=0.0)
     settings = Settings(asked["recipe"], asked["data"]["path"], seed=asked["seed"], deskew=asked["deskew"])
     about = _about(recipe, settings, split, data)
-    refit = Run.create(run.refit.folder)
     facts = {"of": str(run.folder), "passes": best, "learning_rates": [r.learning_rate for r in run.history()[:best]]}
-    refit.write_settings(
-        {**about, "passes": asked["passes"], "refit": facts, "refit_follows": False}, run.recipe.read_text()
-    )
-    return refit
+    about |= {"passes": asked["passes"], "refit": facts, "refit_follows": False}
+    return Run.create(run.refit.folder, about, run.recipe.read_text())
 
 
 def _about(recipe: Recipe, settings: Settings, split: Split, data: LoadedData) -> dict[str, Any]:
@@ -173,6 +176,7 @@ def _about(recipe: Recipe, settings: Settings, split: Split, data: LoadedData) -
             "training_rows": len(training),
             "validation_rows": len(validation),
             "test_rows": len(data.test) if data.test else 0,
+            "test_sha256": data.test.sha256 if data.test else None,
         },
         "overlap": {"validation": _seen(training, validation), "test": _seen(training, data.test)},
         "backend": keras.backend.backend(),
@@ -210,18 +214,21 @@ def _seen(training: DataSet, other: DataSet | None) -> int:
 def _fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False) -> Run:
     """Fits a run from where it stands, then its refit where one follows."""
     settings = run.settings()
+    run.sweep()
     training = _training(run, settings, data)
-    before = len(run.history())
+    refit_follows = settings["refit"] is None and (refit or settings["refit_follows"])
     try:
         history = fit(training, progress)
     except (KeyboardInterrupt, SystemExit):
         if run.best.exists():
             _report(training)  # the run is kept, so what it tells is kept, too
         raise
-    if len(history) > before or "seconds" not in run.metrics() or not run.report.exists():
-        _finish(training, history, data.test)
-    if settings["refit"] is None and (refit or settings["refit_follows"]):
-        _fit_run(run.refit if run.refit.exists else _create_refit(run, data), data, progress)
+    if not run.is_finished:
+        _finish(training, history, None if refit_follows else data.test)
+    if refit_follows:
+        again = _fit_run(run.refit if run.refit.exists else _create_refit(run, data), data, progress)
+        if run.report.stat().st_mtime < again.report.stat().st_mtime:
+            _report(training)  # anew, to tell what came of the refit
     return run
 
 
@@ -248,19 +255,23 @@ def _same_data(run: Run, progress: Progress) -> LoadedData:
     data = load_data(about["path"], progress.read)
     if data.rows.sha256 != about["sha256"]:
         raise InputError(about["path"], f"is not the data that {run.folder} was trained on")
+    test = data.test.sha256 if data.test else None
+    if test != about.get("test_sha256", test):  # which runs of earlier versions do not say
+        raise InputError(about["path"], f"its test rows are not those that {run.folder} began with")
     return data
 
 
 def _finish(training: Training, history: Sequence[PassResult], test: DataSet | None) -> None:
-    """Measures the test rows, once, and writes the report."""
+    """Measures the test rows, where they are given, and writes the report."""
     run, last = training.run, history[-1]
+    run.report.unlink(missing_ok=True)  # that of an interruption would pass for the one that is written last
     metrics = run.metrics()
     metrics["last"] = {"pass": last.number, "accuracy": last.validation_accuracy, "loss": last.validation_loss}
     if not len(training.validation):
         metrics["last"] = None
     metrics["test"] = None
     if test is not None:
-        network = keras.models.load_model(run.best, compile=False)
+        network = load_network(run.best, training=False)
         metrics["test"] = evaluate_network(network, test, run, metrics["pass"]).as_dict()
     metrics["seconds"] = round(sum(result.seconds for result in history), 2)
     run.write_metrics(metrics)
