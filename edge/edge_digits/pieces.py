@@ -41,6 +41,8 @@ NOISE_REACH = 20
 """… but hairlines stand out from the noise: by more than this many of its standard deviations."""
 MAX_INK = 0.4
 """Share of a picture that its ink may cover; more, and it is a texture."""
+MAX_BOLD = 3
+"""Pieces that a bold digit may be in."""
 TEXTURED = 0.2
 """Where the ground rises to more than this share of the ink's strength in one place of a hundred, it is textured …"""
 CLEAR_OF_TEXTURE = 0.35
@@ -123,8 +125,9 @@ def set_apart(
 
 
 def is_texture(labels: Labels) -> bool:
-    """Whether there is too much ink for writing."""
-    return max(labels.shape) >= MIN_SCENE and float(np.mean(labels > 0)) > MAX_INK
+    """Whether there is too much ink for writing, but for one bold digit that fills the picture."""
+    many = int(labels.max()) > MAX_BOLD
+    return many and max(labels.shape) >= MIN_SCENE and float(np.mean(labels > 0)) > MAX_INK
 
 
 def drop_texture(
