@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.cut import find_seams
-from edge_digits.ink import INK_LEVEL, find_ink, noise, shrink
+from edge_digits.ink import INK_LEVEL, find_ink, shrink
 from edge_digits.opencv import cv2
 from edge_digits.pieces import (
     MAX_PIECES,
@@ -104,11 +104,11 @@ def find(image: NDArray[np.uint8]) -> Found:
         inked = find_ink(gray, SHEET_WINDOW)
         if inked is None:
             return Found((), ())
-        inked = inked.without(beside, noise(gray)) or inked
+        inked = inked.without(beside) or inked
         labels, pieces = connect(inked.values, inked.level)
     ink, level = inked.values, inked.level
     stroke = typical_stroke(labels, pieces)
-    slopes = Slopes.of(ink, noise(gray))
+    slopes = Slopes.of(ink, inked.noise)
     pieces, rejected = set_apart(labels, pieces, stroke, slopes)
     usual = slopes.usual_strength(labels, pieces)
     if usual is not None and usual < FAINTER * level:

@@ -5,7 +5,7 @@ Every length is relative to the picture's side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,14 @@ class Ink:
     """How strong it is, 0 to 255."""
     is_light: bool
     """Light on dark in the picture."""
+    noise: float
+    """Standard deviation of the picture's noise."""
 
-    def without(self, mask: NDArray[np.uint8], noise: float) -> Ink | None:
-        """The ink where a mask, (H, W), is 0; None where there is none above the `noise`."""
+    def without(self, mask: NDArray[np.uint8]) -> Ink | None:
+        """The ink where a mask, (H, W), is 0; None where there is none above the noise."""
         values = np.where(mask > 0, np.uint8(0), self.values)
-        level = ink_level(values, noise)
-        return None if level is None else Ink(values, level, self.is_light)
+        level = ink_level(values, self.noise)
+        return None if level is None else replace(self, values=values, level=level)
 
 
 def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
@@ -62,7 +64,8 @@ def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
     border decides.
     """
     small = shrink(gray, POLARITY_SIDE)
-    shares = [_ink_share(light, window) for light in (small, np.asarray(255 - small, np.uint8))]
+    grain = noise(small)  # of a picture and of its negative it is the same
+    shares = [_ink_share(light, window, grain) for light in (small, np.asarray(255 - small, np.uint8))]
     less, more = sorted(shares)
     if less < float("inf") and (max(gray.shape) < MIN_SCENE or more < CLEARLY_LESS_INK * less):
         is_light = is_light_on_dark(gray)
@@ -70,14 +73,15 @@ def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
         is_light = shares[0] < shares[1]
     light = gray if is_light else np.asarray(255 - gray, np.uint8)
     ink = flatten(light, window, sharp=True)
-    level = ink_level(ink, noise(light))
-    return None if level is None else Ink(ink, level, is_light)
+    grain = noise(gray)
+    level = ink_level(ink, grain)
+    return None if level is None else Ink(ink, level, is_light, grain)
 
 
-def _ink_share(light: NDArray[np.uint8], window: float) -> float:
+def _ink_share(light: NDArray[np.uint8], window: float, noise: float) -> float:
     """The share of a picture that is ink, if ink is light; infinite where there is none."""
     ink = flatten(light, window)
-    level = ink_level(ink, noise(light))
+    level = ink_level(ink, noise)
     return float("inf") if level is None else float(np.mean(ink > level * INK_LEVEL))
 
 
