@@ -30,7 +30,7 @@ class DataHash:
 
     def add(self, tiles: Tiles, labels: Labels) -> None:
         """The next tiles (n, 28, 28) uint8 and their labels (n,) uint8."""
-        self._pixels.update(tiles.tobytes())
+        self._pixels.update(np.ascontiguousarray(tiles).data)
         self._labels += labels.tobytes()
 
     def hexdigest(self) -> str:
@@ -60,7 +60,7 @@ class TrainingTables:
         labelled = False
         with closing(table.any_tiles()) as chunks:
             for tiles, labels in chunks:
-                self._digests.update(map(_digest, tiles))
+                self._digests.update(map(hash_image, tiles))
                 if labels is not None:
                     data.add(tiles, labels)
                     labelled = True
@@ -71,7 +71,7 @@ class TrainingTables:
 
     def hold(self, tiles: Tiles) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Of tiles (n, 28, 28) uint8, (n,): whether an image with the same pixels stands in the tables."""
-        return np.fromiter((_digest(tile) in self._digests for tile in tiles), bool, len(tiles))
+        return np.fromiter((hash_image(tile) in self._digests for tile in tiles), bool, len(tiles))
 
 
 class Overlap:
@@ -147,5 +147,6 @@ class Overlap:
         return lines
 
 
-def _digest(tile: Tiles) -> bytes:
+def hash_image(tile: Tiles) -> bytes:
+    """The hash of a tile's pixels, (28, 28) uint8."""
     return hashlib.blake2b(tile.tobytes(), digest_size=_DIGEST_BYTES).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -84,6 +85,18 @@ def shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
             sizes = value.type.tensor_type.shape.dim
             found[value.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in sizes)
     return found
+
+
+def count_multiply_adds(node: onnx.NodeProto, known: Mapping[str, tuple[int | None, ...]]) -> int:
+    """Of a convolution or a matrix product, for one tile; 0 for any other operator. `known`: tensor → its shape."""
+    given = [known.get(name) for name in node.input]
+    output = known.get(node.output[0])
+    if node.op_type not in {"Conv", "Gemm", "MatMul"} or len(given) < 2 or given[1] is None or output is None:
+        return 0
+    if node.op_type == "Conv":
+        return math.prod(size or 1 for size in output[1:]) * math.prod(size or 1 for size in given[1][1:])
+    depth = given[1][1 if node.op_type == "Gemm" and attribute(node, "transB", 0) else -2] or 1
+    return math.prod(size or 1 for size in output[1:]) * depth
 
 
 def run_tensors(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -13,7 +13,7 @@ from edge_digits.classifier import Classifier
 from edge_digits.errors import ModelError
 from edge_digits.model_files import ModelFile
 from edge_digits.onnx_file import plain
-from edge_digits_export.graph import attribute, shapes
+from edge_digits_export.graph import count_multiply_adds, shapes
 
 Shape = tuple[int | None, ...]
 
@@ -57,21 +57,11 @@ def graph_rows(model: onnx.ModelProto) -> list[GraphRow]:
                 node.op_type,
                 shape,
                 sum(prod(size or 1 for size in known.get(name, ())) for name in weights),
-                _multiply_adds(node, shape, [known.get(name) for name in node.input]),
+                count_multiply_adds(node, known),
                 sum(sizes[name] for name in held),
             )
         )
     return rows
-
-
-def _multiply_adds(node: onnx.NodeProto, output: Shape | None, inputs: Sequence[Shape | None]) -> int:
-    """Of a convolution or a matrix product, for one tile."""
-    if node.op_type not in {"Conv", "Gemm", "MatMul"} or len(inputs) < 2 or inputs[1] is None or output is None:
-        return 0
-    if node.op_type == "Conv":
-        return prod(size or 1 for size in output[1:]) * prod(size or 1 for size in inputs[1][1:])
-    depth = inputs[1][1 if node.op_type == "Gemm" and attribute(node, "transB", 0) else -2] or 1
-    return prod(size or 1 for size in output[1:]) * depth
 
 
 def graph_table(file: ModelFile) -> Iterator[str]:

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_digits_export.choice import QuantizationChoice
-from edge_digits_export.graph import constants, run_tensors, shapes
+from edge_digits_export.graph import constants, count_multiply_adds, run_tensors, shapes
 from edge_digits_export.plan import layer_names, layer_output
 from edge_digits_export.quantize import Ranges, quantize
 
@@ -89,7 +89,7 @@ def describe_layers(fp32: onnx.ModelProto, int8: onnx.ModelProto, noise: Mapping
                 ", ".join([node.op_type, *(other.op_type for other in behind)]),
                 [size or 0 for size in shape],
                 sum(held[name].size for name in parameters) if node.name in layers else 0,
-                _multiply_adds(node, held, known),
+                count_multiply_adds(node, known) if node.input[1:2] and node.input[1] in held else 0,
                 sum(held[name].nbytes for name in given),
                 sum(value.nbytes for name, value in held_int8.items() if any(name.startswith(f"{n}_") for n in names)),
                 noise.get(node.name),
@@ -101,13 +101,3 @@ def describe_layers(fp32: onnx.ModelProto, int8: onnx.ModelProto, noise: Mapping
 def worst_layers(noise: Mapping[str, float]) -> list[str]:
     """The layers from the noisiest on."""
     return sorted(noise, key=lambda name: noise[name])
-
-
-def _multiply_adds(
-    node: onnx.NodeProto, held: Mapping[str, NDArray[Any]], known: Mapping[str, tuple[int | None, ...]]
-) -> int:
-    if node.op_type not in {"Conv", "Gemm", "MatMul"} or node.input[1] not in held:
-        return 0
-    weight, output = held[node.input[1]], known.get(node.output[0], ())
-    places = output[2:] if node.op_type == "Conv" else output[1:-1]
-    return int(weight.size) * math.prod(size or 1 for size in places)

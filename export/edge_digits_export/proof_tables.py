@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_digits.opencv import cv2
+from edge_digits.sheet import encode_png
 
 _FULL_BAR = 60.0
 """Decibels of the longest bar: the error is a thousandth of the signal."""
@@ -138,7 +138,6 @@ def answer_figures(found: Sequence[dict[str, Any]]) -> str:
 
 def _answer_figure(one: dict[str, Any]) -> str:
     tile = np.frombuffer(b64decode(one["tile"]), np.uint8).reshape(28, 28)
-    _, png = cv2.imencode(".png", tile)
     said = {name: int(np.argmax(one[name])) for name in ("fp32", "int8")}
     lines = [f"{name}: <b>{digit}</b> with {percent(one[name][digit])}" for name, digit in said.items()]
     wrong = [name for name, digit in said.items() if digit != one["label"]]
@@ -146,7 +145,7 @@ def _answer_figure(one: dict[str, Any]) -> str:
     lines.append(f'<span class="quiet">label {number(one["label"])}: {verdict}<br>row {number(one["row"])}</span>')
     kind = ' class="other"' if said["fp32"] != said["int8"] else ""
     alt = f"the tile of row {number(one['row'])}"
-    image = f'<img alt="{alt}" src="data:image/png;base64,{b64encode(png.tobytes()).decode()}">'
+    image = f'<img alt="{alt}" src="data:image/png;base64,{b64encode(encode_png(tile)).decode()}">'
     return f"<li{kind}>{image}<br>{'<br>'.join(lines)}</li>"
 
 
