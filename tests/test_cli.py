@@ -13,35 +13,22 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from commands import Done, Run, runner
 from pictures import compose, csv_table, mnist, png, some, write_number
 
 import edge_digits
 from edge_digits import Classifier, Reader
-from edge_digits.cli import app
 
 EDGE_DIGITS = [sys.executable, "-m", "edge_digits"]
 COMMANDS = [
     "classify", "submit", "evaluate", "evaluate-pictures", "show", "webcam", "train", "compare", "recipes", "export",
     "models list", "models show", "models verify", "models diff", "models publish",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -51,16 +38,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
 
-    def run(*arguments: object, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app([str(argument) for argument in arguments], prog_name="edge-digits")
-        heard = capfd.readouterr()
-        assert "Traceback" not in heard.err
-        return Done(int(ended.value.code or 0), heard.out, heard.err)
-
-    return run
+    return runner(capfd, monkeypatch)
 
 
 def process(

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
-import sys
 import tracemalloc
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from commands import Run, runner
 from numpy.typing import NDArray
 from pictures import csv_table, mnist, some
 
 from edge_digits import Classifier
-from edge_digits.cli import app
 from edge_digits.errors import GateError, TableError
 from edge_digits.metrics import Evaluation, wilson_interval
 from edge_digits.model_files import load_model_file
@@ -31,33 +27,12 @@ WRONG = np.where(np.arange(300) % 5 == 0, (LABELS + 1) % 10, LABELS)
 """Every fifth label is wrong."""
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs `edge-digits evaluate` in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app(["evaluate", *map(str, arguments)], prog_name="edge-digits")
-        heard = capfd.readouterr()
-        assert "Traceback" not in heard.err
-        return Done(int(ended.value.code or 0), heard.out, heard.err)
-
-    return run
+    return runner(capfd, monkeypatch, "evaluate")
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from commands import Run, runner
 from pictures import blank, png, write_number
 
 from edge_digits import Reader
@@ -36,32 +35,12 @@ PICTURES = {
 """Nine are read as what they show; what labels.csv says of them is right for six."""
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs `edge-digits evaluate-pictures` in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object) -> Done:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app(["evaluate-pictures", *map(str, arguments)], prog_name="edge-digits")
-        heard = capfd.readouterr()
-        assert "Traceback" not in heard.err
-        return Done(int(ended.value.code or 0), heard.out, heard.err)
-
-    return run
+    return runner(capfd, monkeypatch, "evaluate-pictures")
 
 
 @pytest.fixture

@@ -10,18 +10,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import Run, runner
 from pictures import csv_table, mnist
 
 import edge_digits_models
 from edge_digits import Classifier
 from edge_digits.answers import Answers
-from edge_digits.cli import app
 from edge_digits.errors import ModelError, TableError
 from edge_digits.model_check import TOLERANCES, CheckTiles, check_answers, check_contract, verify
 from edge_digits.model_diff import diff
@@ -33,31 +32,11 @@ BUNDLED = Path(edge_digits_models.__file__).parent
 FILES = bundled_files()
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `edge-digits models …` in this process."""
 
-    def run(*arguments: object) -> Done:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app(["models", *map(str, arguments)], prog_name="edge-digits")
-        heard = capfd.readouterr()
-        assert "Traceback" not in heard.err
-        return Done(int(ended.value.code or 0), heard.out, heard.err)
-
-    return run
-
-
-Run = Callable[..., Done]
+    return runner(capfd, monkeypatch, "models")
 
 
 @pytest.fixture

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from commands import Run, runner
 from pictures import blank, mnist, png, some, write_number
 from test_imports import command, loaded_after
 
 from edge_digits import Reader
-from edge_digits.cli import app
 from edge_digits.draw import draw_reading
 from edge_digits.explain import explain
 from edge_digits.explain_sheet import draw_explanation
@@ -25,33 +22,12 @@ from edge_digits.picture_files import name_pictures
 from edge_digits_train.sources.pictures import read_pictures
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs `edge-digits classify` in this process, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            app(["classify", *map(str, arguments)], prog_name="edge-digits")
-        heard = capfd.readouterr()
-        assert "Traceback" not in heard.err
-        return Done(int(ended.value.code or 0), heard.out, heard.err)
-
-    return run
+    return runner(capfd, monkeypatch, "classify")
 
 
 @pytest.fixture
