@@ -30,12 +30,14 @@ from edge_digits import cli
 from edge_digits.errors import InputError, OutputError, OutputExistsError, TableError, UsageError
 from edge_digits.metrics import Evaluation
 from edge_digits.outputs import open_output
+from edge_digits_train import series
 from edge_digits_train import training as module
 from edge_digits_train.data import Split, load_data, split_data
 from edge_digits_train.fit import TrainingError
 from edge_digits_train.progress import TrainingProgress
-from edge_digits_train.runs import Run, seed_runs
-from edge_digits_train.training import Settings, default_folder, resume, summarize, train, train_seeds
+from edge_digits_train.runs import Run, part_runs
+from edge_digits_train.series import resume, summarize, train_seeds
+from edge_digits_train.training import Settings, default_folder, train
 
 PICTURES = {
     "curves.png", "confusion.png", "augmented.png", "predictions.png", "mistakes.png", "mistakes.csv", "report.html",
@@ -127,7 +129,14 @@ def test_run_json_says_what_was_asked_and_of_what_data(trained, data):
         "test_rows": 0,
         "test_sha256": None,
     }
-    assert found["split"] == {"validation": 0.1, "seed": 27, "how": "stratified", "sample": 1.0, "sample_seed": 5}
+    assert found["split"] == {
+        "validation": 0.1,
+        "seed": 27,
+        "how": "stratified",
+        "sample": 1.0,
+        "sample_seed": 5,
+        "fold": None,
+    }
     assert (found["deskew"], found["refit"], found["refit_follows"]) == (False, None, False)
     network = keras.models.load_model(trained[0].best)
     conv, dense = (8 * 5 * 5) * 12 * 12, 6 * 6 * 8 * 10
@@ -373,7 +382,7 @@ def test_kill_while_the_folders_of_seeds_are_made_loses_no_seed(killed, tmp_path
     assert begun == 3 * 3  # recipe.py, run.json and the folder of each
     for number in range(len(moments)):
         left = tmp_path.parent / f"{tmp_path.name}-kept" / str(number) / "runs"
-        assert [run.folder.name for run in seed_runs(left)] == (
+        assert [run.folder.name for run in part_runs(left)] == (
             ["seed-0", "seed-1", "seed-2"] if number > begun else []
         )
         assert left.exists() == (number > begun)
@@ -906,7 +915,7 @@ def test_full_disk_is_told_with_its_reason_and_how_to_go_on(tmp_path, monkeypatc
     def full(*_: object) -> None:
         raise OutputError("run/last.keras: cannot be written (no space left on device)")
 
-    monkeypatch.setattr(module, "resume", full)
+    monkeypatch.setattr(series, "resume", full)
     with pytest.raises(SystemExit) as caught:
         cli.app(["train", "--resume", str(tmp_path)])
     assert caught.value.code == 1

@@ -92,6 +92,9 @@ class Told:
     def read(self, done: int, total: int | None) -> None:
         self.read_last = (done, total)
 
+    def ask(self, done: int, total: int) -> None:
+        self.asked = (done, total)
+
     def start(self, run: Path, passes: int, steps: int, batch: int, done: int) -> None:
         self.started.append((run.name, passes, steps, batch, done))
 

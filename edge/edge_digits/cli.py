@@ -449,38 +449,51 @@ def train(
     deskew: Annotated[bool, typer.Option("--deskew", help="Let the network set slanted digits upright.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="One pass over 2,000 rows, to see that it works.")] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Then train on all rows, as long as was best.")] = False,
+    folds: Annotated[
+        int | None, typer.Option(min=2, max=100, help="Cross-validation: so many parts, each held out once.")
+    ] = None,
+    teachers: Annotated[
+        Path | None, typer.Option(help="Learn from the teachers of this run, not from new ones.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run, instead of a new one.")] = None,
 ) -> None:
     """Train a network by a recipe.
 
     Example: edge-digits train --recipe base --data train.csv
     """
-    asked = (recipe, data, output, passes, seed, validation, split_seed, sample, sample_seed)
+    asked = (recipe, data, output, passes, seed, validation, split_seed, sample, sample_seed, folds, teachers)
     if resume is not None and (any(value is not None for value in asked) or deskew or fast or seeds > 1):
         raise UsageError("--resume goes on as the run began: leave all other options away but --refit")
     if resume is None and (recipe is None or data is None):
         raise UsageError("name a --recipe and --data, or a run to --resume")
+    if folds is not None and (seeds > 1 or validation is not None):
+        raise UsageError("--folds says how many rows are held out, with one seed: leave --seeds and --validation away")
     if output is not None and output.exists():
         raise OutputExistsError(f"{output}: is there already; name another with -o")
     _note("loading Keras")
     with _loading("training"):
-        from edge_digits_train import training
+        from edge_digits_train import series, training
         from edge_digits_train.progress import TrainingProgress
 
     folder = resume
     try:
         with TrainingProgress() as progress:
             if resume is not None:
-                runs = training.resume(resume, progress, refit)
+                runs = series.resume(resume, progress, refit)
             else:
                 assert recipe is not None
                 assert data is not None
                 settings = training.Settings(
-                    recipe, data, passes, seed or 0, validation, split_seed, sample, sample_seed, deskew, fast, refit
-                )
+                    recipe, data, passes, seed or 0, validation, split_seed, sample, sample_seed, deskew, fast, refit,
+                    teachers=teachers,
+                )  # fmt: skip
                 folder = output or training.default_folder(recipe)
-                train_one = training.train_seeds(settings, folder, seeds, progress) if seeds > 1 else None
-                runs = train_one or [training.train(settings, folder, progress)]
+                if folds is not None:
+                    runs = series.train_folds(settings, folder, folds, progress)
+                elif seeds > 1:
+                    runs = series.train_seeds(settings, folder, seeds, progress)
+                else:
+                    runs = [training.train(settings, folder, progress)]
     except OutputError as error:
         if folder is not None and folder.exists():
             go_on = f"edge-digits train --resume {shlex.quote(str(folder))}"
@@ -493,7 +506,7 @@ def train(
     for run in runs:
         _print(run.describe())
     if len(runs) > 1:
-        _print(training.describe_seeds(runs))
+        _print(series.describe(runs))
 
 
 @app.command()

@@ -12,7 +12,7 @@ from edge_digits.metrics import Evaluation
 from edge_digits_train.facts import RunFacts
 from edge_digits_train.mistakes import Difference
 from edge_digits_train.plots import percent
-from edge_digits_train.runs import seed_runs
+from edge_digits_train.runs import part_runs
 
 _CHANCE = 0.05
 """A difference that chance alone would make more often than this is no evidence, as is the custom."""
@@ -125,7 +125,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
         raise ValueError("there is nothing to compare")
     unique: dict[Path, Path] = {}
     for folder in folders:
-        seeds = [] if (folder / "run.json").exists() else [run.folder for run in seed_runs(folder)]
+        seeds = [] if (folder / "run.json").exists() else [run.folder for run in part_runs(folder)]
         unique |= {path.resolve(): path for path in seeds or [folder] if path.resolve() not in unique}
     return Comparison(tuple(map(RunFacts.read, unique.values())))
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from edge_digits.errors import InputError, UsageError
 from edge_digits.overlap import DataHash, hash_image
@@ -71,6 +71,14 @@ class Split:
     sample: float = 1.0
     """Share of the rows that is used at all, drawn first."""
     sample_seed: int = 5
+    fold: int | None = None
+    """Of a cross-validation: the rows are dealt into 1 / validation parts, and the one of this number, from 0, is held
+    out. None for one draw."""
+
+    @property
+    def folds(self) -> int:
+        """Parts of the cross-validation."""
+        return round(1 / self.validation)
 
 
 # ---- Loading ----
@@ -162,9 +170,7 @@ def split_data(data: DataSet, split: Split) -> tuple[DataSet, DataSet]:
     training, held_out = rows[:first], rows[first:]
     if split.validation and split.how == "stratified":
         try:
-            training, held_out = train_test_split(
-                rows, test_size=split.validation, random_state=split.seed, stratify=data.labels[rows]
-            )
+            training, held_out = _draw(rows, data.labels[rows], split)
         except ValueError as error:
             raise _too_few(data, rows, split) from error
     if not len(training) or (split.validation and not len(held_out)):
@@ -175,6 +181,22 @@ def split_data(data: DataSet, split: Split) -> tuple[DataSet, DataSet]:
             "shuffle them first"
         )
     return data[training], data[held_out]
+
+
+def _draw(
+    rows: NDArray[np.int64], labels: NDArray[np.uint8], split: Split
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(training, held out), each digit in its proportion. Raises ValueError where there are too few of one."""
+    if split.fold is None:
+        training, held_out = train_test_split(
+            rows, test_size=split.validation, random_state=split.seed, stratify=labels
+        )
+        return training, held_out
+    if np.unique(labels, return_counts=True)[1].min() < split.folds:
+        raise ValueError("a digit is missing in a fold")
+    dealt = StratifiedKFold(split.folds, shuffle=True, random_state=split.seed).split(rows, labels)
+    training, held_out = list(dealt)[split.fold]
+    return rows[training], rows[held_out]
 
 
 def overlap(training: DataSet, other: DataSet) -> NDArray[np.bool_]:
@@ -188,6 +210,11 @@ def _check(split: Split) -> None:
         raise UsageError(f"--validation {split.validation:g}: it must be 0 or more, and less than 1")
     if not 0 < split.sample <= 1:
         raise UsageError(f"--sample {split.sample:g}: it must be more than 0, and 1 at most")
+    if split.fold is not None:
+        if split.how != "stratified" or split.validation > 0.5:
+            raise UsageError("a cross-validation is drawn, and holds out half of the rows at most at a time")
+        if not 0 <= split.fold < split.folds:
+            raise UsageError(f"fold {split.fold}: there are {split.folds}, from 0")
     for name, seed in (("--split-seed", split.seed), ("--sample-seed", split.sample_seed)):
         if not 0 <= seed < 2**32:
             raise UsageError(f"{name} {seed}: it must be 0 to {2**32 - 1}")

@@ -98,7 +98,7 @@ class RunFacts:
         """Two runs with the same key held out the same rows of the same data."""
         split = dict(self.settings["split"])
         unused = {"seed": split["how"] == "last", "sample_seed": split["sample"] == 1}  # seeds of what is not drawn
-        drawn = (f"{key}={value}" for key, value in sorted(split.items()) if not unused.get(key))
+        drawn = (f"{k}={v}" for k, v in sorted(split.items()) if v is not None and not unused.get(k))
         return str(self.settings["data"]["sha256"]), *drawn
 
     @property

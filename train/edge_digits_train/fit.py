@@ -21,6 +21,7 @@ from edge_digits_train.data import DataSet
 from edge_digits_train.networks import build_network, first_sentence, load_network
 from edge_digits_train.recipe import Recipe
 from edge_digits_train.runs import PassResult, Run
+from edge_digits_train.teaching import Teachers, TeachingLoss, label_accuracy, label_loss
 
 
 class Progress(Protocol):
@@ -28,6 +29,9 @@ class Progress(Protocol):
 
     def read(self, done: int, total: int | None) -> None:
         """While pictures are read, with their number."""
+
+    def ask(self, done: int, total: int) -> None:
+        """While teachers answer, with the number of tiles."""
 
     def start(self, run: Path, passes: int, steps: int, batch: int, done: int) -> None:
         """Before the first pass: passes in all, steps in a pass, tiles in a step, passes done already."""
@@ -41,6 +45,22 @@ class Progress(Protocol):
 
 class TrainingError(EdgeDigitsError):
     """A training that cannot go on."""
+
+
+@dataclass(frozen=True)
+class PassData:
+    """Varied tiles (n, 28, 28) with their labels, and the order in which they are shown, (m,) row numbers."""
+
+    tiles: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    order: NDArray[np.int64]
+
+    def targets(self, teachers: Teachers | None, progress: Progress) -> NDArray[Any]:
+        """In the order of showing: the labels, (m,); (m, 11) with what the teachers answer."""
+        if teachers is None:
+            return self.labels[self.order]
+        answers = teachers.answer(self.tiles, progress.ask)[self.order]
+        return np.column_stack([self.labels[self.order], answers]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,8 @@ class Training:
     training: DataSet
     validation: DataSet
     """Empty where all rows are trained on."""
+    teachers: Teachers | None = None
+    """Where the recipe has a teaching."""
     learning_rates: Sequence[float] = ()
     """That of each pass, where the recipe would read it from the validation loss but there is none."""
 
@@ -81,13 +103,20 @@ class Training:
         early = stopping is not None and stopping.ends([r.validation_loss for r in history], self.passes)
         return early or len(history) >= self.last_pass
 
-    def pass_data(self, number: int) -> DataSet:
-        """The rows of a pass, shuffled and augmented: the same for the same seed and pass, whenever they are drawn."""
+    def draw_pass(self, number: int) -> PassData:
+        """The tiles of a pass, the same for the same seed and pass, whenever they are drawn.
+
+        Where there are teachers, the variations do not depend on the seed, so that networks share their answers.
+        """
         rng = np.random.default_rng([self.seed, number])
         size = min(len(self.training), self.steps * self.recipe.batch)
-        rows = rng.permutation(len(self.training))[:size]
-        tiles, labels = self.training.tiles[rows], self.training.labels[rows]
-        return DataSet(self.training.name, augment(tiles, labels, self.recipe.augmentation, rng), labels)
+        order = rng.permutation(len(self.training))[:size]
+        rows, variation = self.training[order], self.recipe.augmentation
+        if self.recipe.teaching is None:
+            return PassData(augment(rows.tiles, rows.labels, variation, rng), rows.labels, np.arange(size))
+        rng = np.random.default_rng((number - 1) % self.recipe.teaching.variations)
+        rows = self.training
+        return PassData(augment(rows.tiles, rows.labels, variation, rng), rows.labels, order)
 
 
 def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
@@ -133,17 +162,18 @@ def fit(training: Training, progress: Progress) -> list[PassResult]:
         return history
     progress.start(run.folder, training.last_pass, training.steps, training.recipe.batch, len(history))
     with ThreadPoolExecutor(1) as ahead:
-        upcoming = ahead.submit(training.pass_data, len(history) + 1)
+        upcoming = ahead.submit(training.draw_pass, len(history) + 1)
         while not training.is_over(history):
             number, started = len(history) + 1, time.monotonic()
             data = upcoming.result()
             if number < training.last_pass:
-                upcoming = ahead.submit(training.pass_data, number + 1)
+                upcoming = ahead.submit(training.draw_pass, number + 1)
             rate = training.learning_rate(history)
             if rate is not None:
                 network.optimizer.learning_rate = rate
+            targets = data.targets(training.teachers, progress)
             _seed_dropout(network, training.seed, number)
-            loss, accuracy = _fit_pass(network, data, training.recipe.batch, progress)
+            loss, accuracy = _fit_pass(network, data.tiles[data.order], targets, training.recipe.batch, progress)
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
             found = evaluate_network(network, training.validation, run, number) if len(training.validation) else None
@@ -194,17 +224,22 @@ def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
 
 
 def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
+    taught = recipe.teaching
+    metrics = [
+        keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy"),
+        keras.metrics.MeanMetricWrapper(label_loss, name="label_loss"),
+    ]
     network.compile(
         recipe.optimizer(steps),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        loss=TeachingLoss(taught.temperature, taught.share) if taught else "sparse_categorical_crossentropy",
+        metrics=metrics if taught else ["accuracy"],
         jit_compile=keras.backend.backend() == "jax",  # by XLA, convolutions on a CPU take four times as long
     )
 
 
 def _is_best(history: Sequence[PassResult], training: Training) -> bool:
-    """Whether the newest pass is the one to keep: the best on the validation rows, the last where there are none."""
-    if not len(training.validation):
+    """Whether the newest pass is the one to keep: the best on the validation rows, or the last."""
+    if not len(training.validation) or training.recipe.keep == "last":
         return training.is_over(history)
     *earlier, newest = (result.rank for result in history)
     return newest > max(earlier, default=(-1.0, 0.0))
@@ -218,8 +253,10 @@ def _seed_dropout(network: keras.Model, seed: int, number: int) -> None:
             variable.assign(rng.integers(0, 2**31, variable.shape))
 
 
-def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progress) -> tuple[float, float]:
-    """(loss, accuracy) of the pass.
+def _fit_pass(
+    network: keras.Model, tiles: NDArray[np.uint8], targets: NDArray[Any], batch: int, progress: Progress
+) -> tuple[float, float]:
+    """(loss on the labels, accuracy) of the pass.
 
     Where the optimizer keeps a running mean of the weights, Keras puts it in their place when `fit` returns: what is
     measured and saved is the mean, and the next pass goes on from it.
@@ -228,11 +265,15 @@ def _fit_pass(network: keras.Model, data: DataSet, batch: int, progress: Progres
     class Tell(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             logs = logs or {}
-            progress.step(float(logs["loss"]), float(logs["accuracy"]))
+            progress.step(_label_loss(logs), float(logs["accuracy"]))
 
-    result = network.fit(
-        data.tiles, data.labels, batch_size=batch, epochs=1, shuffle=False, verbose=0, callbacks=[Tell()]
-    )
+    result = network.fit(tiles, targets, batch_size=batch, epochs=1, shuffle=False, verbose=0, callbacks=[Tell()])
     # Copied, as jax hands the mean's own memory to the network, and frees it with the next prediction.
     network.set_weights(network.get_weights())
-    return float(result.history["loss"][0]), float(result.history["accuracy"][0])
+    figures = {name: values[0] for name, values in result.history.items()}
+    return _label_loss(figures), float(figures["accuracy"])
+
+
+def _label_loss(figures: dict[str, Any]) -> float:
+    """That on the labels alone, where teachers have a part in the loss."""
+    return float(figures.get("label_loss", figures["loss"]))

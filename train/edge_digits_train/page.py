@@ -156,6 +156,8 @@ def _facts(facts: RunFacts) -> str:
         "Slant": "set upright by the network's first layer" if asked.get("deskew") else "left as it is",
         "Made with": ", ".join(f"{name} {value}" for name, value in asked["versions"].items()),
     }
+    if taught := recipe.get("teaching"):
+        rows["Teachers"] = _teaching(taught)
     if asked["refit"]:
         rows["Refit"] = f"for {asked['refit']['passes']} passes, which a training with held-out rows found best"
     items = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
@@ -172,6 +174,13 @@ def _variation(augmentation: dict[str, Any]) -> str:
     return ", ".join(words) or "none"
 
 
+def _teaching(taught: dict[str, Any]) -> str:
+    teachers = f"{taught['networks']} networks of recipe {Path(taught['recipe']).stem}"
+    share = f"{100 * taught['share']:g} % of the loss comes from their answers"
+    variations = f"{taught['variations']} variations of each row"
+    return f"{teachers}, temperature {taught['temperature']:g}; {share} on {variations}"
+
+
 def _split(split: dict[str, Any], data: dict[str, Any]) -> str:
     sample = ""
     if split["sample"] < 1:
@@ -179,6 +188,8 @@ def _split(split: dict[str, Any], data: dict[str, Any]) -> str:
     if not data["validation_rows"]:
         return f"none: all {data['training_rows']:,} rows are trained on{sample}"
     drawn = f"each digit in its proportion, seed {split['seed']}"
+    if split.get("fold") is not None:
+        drawn += f", part {split['fold'] + 1} of {round(1 / split['validation'])}"
     how = "the last of the file" if split["how"] == "last" else drawn
     return f"{data['training_rows']:,} rows to train on, {data['validation_rows']:,} held out ({how}){sample}"
 

@@ -75,6 +75,12 @@ class TrainingProgress:
             self._task = self._bar.add_task("", figures="")
         self._bar.update(self._task, description=f"pictures {done:,}", total=total, completed=done)
 
+    def ask(self, done: int, total: int) -> None:
+        """While teachers answer, after its first pass or before; in a terminal alone."""
+        self._check()
+        if self._task is not None:
+            self._bar.update(self._task, figures=f"asking the teachers {done:,} of {total:,}")
+
     def start(self, run: Path, passes: int, steps: int, batch: int, done: int) -> None:
         """Before the first pass of a run; what was told of another is over."""
         self._check()

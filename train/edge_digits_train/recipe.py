@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits_train.augment import Augmentation, augment
 from edge_digits_train.data import Split
 from edge_digits_train.networks import build_network
+from edge_digits_train.teaching import Teaching
 
 FOLDER = Path(__file__).parent / "recipes"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -86,6 +87,9 @@ class Recipe:
     split: Split = field(default_factory=Split)
     plateau: Plateau | None = None
     early_stopping: EarlyStopping | None = None
+    teaching: Teaching | None = None
+    keep: Literal["best", "last"] = "best"
+    """Which pass is kept: the best on the validation rows, whose figure is then a little kind, or the last."""
     post: str = ""
     """The figure of the blog post that the recipe comes from."""
     notes: Sequence[str] = ()
@@ -158,6 +162,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "split": (Split, "a Split(...)"),
     "plateau": (Plateau | None, "a Plateau(...)"),
     "early_stopping": (EarlyStopping | None, "an EarlyStopping(...)"),
+    "teaching": (Teaching | None, "a Teaching(...)"),
 }
 
 
@@ -178,10 +183,13 @@ def _check(recipe: Recipe) -> None:
         (f"seed={split.seed!r}: it must be 0 or more", not _is_seed(split.seed)),
         (f"sample_seed={split.sample_seed!r}: it must be 0 or more", not _is_seed(split.sample_seed)),
         (f"how={split.how!r}: it must be 'stratified' or 'last'", split.how not in ("stratified", "last")),
+        (f"keep={recipe.keep!r}: it must be 'best' or 'last'", recipe.keep not in ("best", "last")),
         (f"fill={fill!r}: it must be 'black' or 'nearest'", fill not in ("black", "nearest")),
     ):  # fmt: skip
         if wrong:
             raise UsageError(what)
+    if recipe.teaching:
+        _check_teaching(recipe.teaching)
     _check_network(recipe)
     _check_optimizer(recipe)
     json.dumps(recipe.describe())  # for run.json
@@ -189,6 +197,18 @@ def _check(recipe: Recipe) -> None:
     augment(tile, np.ones(1, np.uint8), recipe.augmentation, np.random.default_rng(0))
     if recipe.early_stopping:
         recipe.early_stopping.ends([1.0], recipe.passes)
+
+
+def _check_teaching(teaching: Teaching) -> None:
+    find_recipe(teaching.recipe)
+    for what, right in (
+        (f"networks={teaching.networks!r}: it must be 1 or more", _positive(teaching.networks)),
+        (f"variations={teaching.variations!r}: it must be 1 or more", _positive(teaching.variations)),
+        (f"temperature={teaching.temperature!r}: it must be more than 0", teaching.temperature > 0),
+        (f"share={teaching.share!r}: it must be 0 to 1", 0 <= teaching.share <= 1),
+    ):
+        if not right:
+            raise UsageError(f"teaching: {what}")
 
 
 def _check_network(recipe: Recipe) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import keras
 
 
+_PART = re.compile(r"(seed|fold)-\d+")
+
+
 @dataclass(frozen=True)
 class PassResult:
     """One line of history.csv."""
@@ -54,6 +57,8 @@ class Run:
     last.keras     the newest, with its optimizer's state: where an interrupted training goes on
     metrics.json   how good best.keras is
     report.html    all of it on one page, with the pictures that lie beside it
+    teachers/      of a recipe that has a teaching: run folders seed-0 and so on, and what they answered; those of
+                   several seeds lie beside them
     refit/         the same recipe on all rows, where that was asked: a run folder, too
     """
 
@@ -183,10 +188,10 @@ class Run:
         return data
 
 
-def seed_runs(folder: Path) -> list[Run]:
-    """The runs of a training with several seeds, in their order; none where the folder is not that of one."""
-    found = [path for path in folder.glob("seed-*") if re.fullmatch(r"seed-\d+", path.name) and Run(path).exists]
-    return [Run(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("seed-")))]
+def part_runs(folder: Path) -> list[Run]:
+    """The runs of several seeds or folds, in their order; none where the folder is not that of such a training."""
+    found = [path for path in folder.glob("*-*") if _PART.fullmatch(path.name) and Run(path).exists]
+    return [Run(path) for path in sorted(found, key=lambda path: int(path.name.partition("-")[2]))]
 
 
 @contextlib.contextmanager

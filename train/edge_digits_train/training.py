@@ -1,9 +1,8 @@
-"""From what a person asks for to a finished run folder: train, refit, resume, and the same with several seeds."""
+"""From what a person asks for to a finished run folder: train, refit, resume; the teachers of a network first."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import time
@@ -14,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from edge_digits.errors import InputError, UsageError
-from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
 from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, fit, new_network
 from edge_digits_train.networks import count_multiply_adds, load_network
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
-from edge_digits_train.runs import PassResult, Run, new_folder, seed_runs
+from edge_digits_train.runs import PassResult, Run, part_runs
+from edge_digits_train.teaching import Teachers
 
 FAST_ROWS = 2_000
 """What `fast` trains on: seconds even for the largest network."""
@@ -51,6 +49,10 @@ class Settings:
     """One pass over 2,000 rows at most, to see that everything works."""
     refit: bool = False
     """Then train on all rows, for as long as was best."""
+    fold: int | None = None
+    """Of a cross-validation, the part of the rows that is held out."""
+    teachers: Path | None = None
+    """A run whose teachers are to be used, where the recipe has a teaching; else it gets its own."""
 
 
 def default_folder(recipe: str) -> Path:
@@ -60,65 +62,18 @@ def default_folder(recipe: str) -> Path:
 
 def train(settings: Settings, folder: Path, progress: Progress) -> Run:
     """Trains a recipe into a new folder. Raises UsageError and InputError before the folder is made."""
-    data = _load(settings, progress)
-    return _fit_run(_create(settings, folder, data), data, progress)
+    data = load(settings, progress)
+    return fit_run(create_run(settings, folder, data), data, progress)
 
 
-def train_seeds(settings: Settings, folder: Path, seeds: int, progress: Progress) -> list[Run]:
-    """Trains with `seeds` seeds from settings.seed on, into folder/seed-0 and so on; writes their mean and spread.
-
-    All folders are made at once, so that `resume` goes on with those that were not reached.
-    """
-    data = _load(settings, progress)
-    with new_folder(folder) as staged:
-        for seed in range(settings.seed, settings.seed + seeds):
-            _create(replace(settings, seed=seed), staged / f"seed-{seed}", data)
-    return _fit_seeds(folder, [_fit_run(run, data, progress) for run in seed_runs(folder)])
-
-
-def resume(folder: Path, progress: Progress, refit: bool = False) -> list[Run]:
-    """Goes on with an interrupted training, or with several seeds; does nothing to what is finished.
-
-    With `refit`, one that was not asked for before follows. Raises InputError where the folder is no run or the data
-    has changed.
-    """
-    if not Run(folder).exists and (runs := seed_runs(folder)):
-        Run(folder).sweep()
-        data = _same_data(runs[0], progress)
-        return _fit_seeds(folder, [_fit_run(run, data, progress, refit) for run in runs])
+def resume_run(folder: Path, progress: Progress, refit: bool = False) -> Run:
+    """Goes on with one training; see `resume` of series.py, which does it for several, too."""
     run = Run(folder)
-    return [_fit_run(run, _same_data(run, progress), progress, refit)]
+    return fit_run(run, same_data(run, progress), progress, refit)
 
 
-def summarize(runs: Sequence[Run]) -> dict[str, Any]:
-    """Mean and standard deviation of the accuracies of several seeds, 0 to 1."""
-    summary: dict[str, Any] = {"seeds": [run.settings()["seed"] for run in runs]}
-    for part in ("validation", "test"):
-        found = [metrics[part] for metrics in (run.metrics() for run in runs) if metrics.get(part)]
-        if len(found) == len(runs):
-            accuracies = [evaluation["accuracy"] for evaluation in found]
-            spread = float(np.std(accuracies, ddof=1)) if len(runs) > 1 else 0.0
-            summary[part] = {"n": found[0]["n"], "mean": float(np.mean(accuracies)), "sd": spread, "each": accuracies}
-    return summary
-
-
-def describe_seeds(runs: Sequence[Run]) -> str:
-    """The summary of several seeds in a line."""
-    parts = [
-        f"{100 * found['mean']:.2f} % ± {100 * found['sd']:.2f} on {found['n']:,} {part} rows"
-        for part, found in summarize(runs).items()
-        if part != "seeds"
-    ]
-    return f"{len(runs)} seeds, mean and standard deviation: {'; '.join(parts)}"
-
-
-def _fit_seeds(folder: Path, runs: list[Run]) -> list[Run]:
-    with open_output(str(folder / "seeds.json"), force=True) as out:
-        out.write(json.dumps(summarize(runs), indent=2) + "\n")
-    return runs
-
-
-def _load(settings: Settings, progress: Progress) -> LoadedData:
+def load(settings: Settings, progress: Progress) -> LoadedData:
+    """The rows that are asked for. Raises UsageError and InputError."""
     find_recipe(settings.recipe)  # before the data, which takes longer to read
     data = load_data(settings.data, progress.read)
     check_rows(data.rows)
@@ -128,11 +83,20 @@ def _load(settings: Settings, progress: Progress) -> LoadedData:
 # ---- The folder ----
 
 
-def _create(settings: Settings, folder: Path, data: LoadedData) -> Run:
-    """The folder of a training that has not begun."""
+def create_run(
+    settings: Settings, folder: Path, data: LoadedData, teachers: str = "teachers", split: Split | None = None
+) -> Run:
+    """The folder of a training that has not begun.
+
+    `teachers`: the folder of its own ones, as seen from `folder`. `split`: instead of what the settings say of it.
+    """
     path = find_recipe(settings.recipe)
     recipe = load_recipe(path)
-    split = _split(settings, recipe, len(data.rows))
+    split = split or _split(settings, recipe, len(data.rows))
+    if settings.teachers is not None:
+        if recipe.teaching is None:
+            raise UsageError(f"recipe {recipe.name} has no teaching: leave --teachers away")
+        teachers = str(_teachers_of(settings.teachers))
     passes = settings.passes
     if passes is None:
         passes = 1 if settings.fast else recipe.passes
@@ -142,18 +106,20 @@ def _create(settings: Settings, folder: Path, data: LoadedData) -> Run:
         raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
     check_network(recipe, new_network(recipe, settings.seed, settings.deskew), data.rows.tiles[:8])
     about = _about(recipe, settings, split, data)
-    about |= {"passes": passes, "refit": None, "refit_follows": settings.refit}
+    about |= {"passes": passes, "refit": None, "refit_follows": settings.refit, "fast": settings.fast}
+    about |= {"teachers": teachers if recipe.teaching else None}
     return Run.create(folder, about, path.read_text())
 
 
 def _create_refit(run: Run, data: LoadedData) -> Run:
     """The folder of the training on all rows, for as long as `run` found best."""
     asked, best = run.settings(), run.metrics()["pass"]
-    recipe, split = load_recipe(run.recipe), replace(Split(**asked["split"]), validation=0.0)
+    recipe, split = load_recipe(run.recipe), replace(Split(**asked["split"]), validation=0.0, fold=None)
     settings = Settings(asked["recipe"], asked["data"]["path"], seed=asked["seed"], deskew=asked["deskew"])
     about = _about(recipe, settings, split, data)
     facts = {"of": str(run.folder), "passes": best, "learning_rates": [r.learning_rate for r in run.history()[:best]]}
-    about |= {"passes": asked["passes"], "refit": facts, "refit_follows": False}
+    about |= {"passes": asked["passes"], "refit": facts, "refit_follows": False, "fast": asked.get("fast", False)}
+    about |= {"teachers": str(Path("..") / asked["teachers"]) if recipe.teaching else None}  # an absolute one stays
     return Run.create(run.refit.folder, about, run.recipe.read_text())
 
 
@@ -194,6 +160,10 @@ def _split(settings: Settings, recipe: Recipe, rows: int) -> Split:
         split = replace(split, sample=settings.sample)
     if settings.sample_seed is not None:
         split = replace(split, sample_seed=settings.sample_seed)
+    if settings.fold is not None:
+        split = replace(split, fold=settings.fold)
+    elif settings.validation is not None or settings.split_seed is not None:
+        split = replace(split, fold=None)
     if not 0 < split.validation < 1:
         raise UsageError(f"--validation {split.validation:g}: it must be more than 0 and less than 1")
     if not 0 < split.sample <= 1:
@@ -211,11 +181,13 @@ def _seen(training: DataSet, other: DataSet | None) -> int:
 # ---- The training ----
 
 
-def _fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False) -> Run:
-    """Fits a run from where it stands, then its refit where one follows."""
+def fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False) -> Run:
+    """Fits a run from where it stands, after its teachers, then its refit where one follows."""
     settings = run.settings()
     run.sweep()
     training = _training(run, settings, data)
+    if not run.is_finished:
+        training = replace(training, teachers=_teachers(training, settings, data, progress))
     refit_follows = settings["refit"] is None and (refit or settings["refit_follows"])
     try:
         history = fit(training, progress)
@@ -226,7 +198,7 @@ def _fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False
     if not run.is_finished:
         _finish(training, history, None if refit_follows else data.test)
     if refit_follows:
-        again = _fit_run(run.refit if run.refit.exists else _create_refit(run, data), data, progress)
+        again = fit_run(run.refit if run.refit.exists else _create_refit(run, data), data, progress)
         if run.report.stat().st_mtime < again.report.stat().st_mtime:
             _report(training)  # anew, to tell what came of the refit
     return run
@@ -249,7 +221,44 @@ def _training(run: Run, settings: dict[str, Any], data: LoadedData) -> Training:
     )
 
 
-def _same_data(run: Run, progress: Progress) -> LoadedData:
+def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, progress: Progress) -> Teachers | None:
+    """The teachers of a run, trained as far as they are not; those of a refit are the refits of the others."""
+    run, teaching = training.run, training.recipe.teaching
+    if teaching is None:
+        return None
+    folder, refit = run.folder / settings["teachers"], settings["refit"] is not None
+    first = Run(run.folder.parent) if refit else run
+    split = Split(**first.settings()["split"])
+    teachers = []
+    for seed in range(teaching.networks):
+        teacher = Run(folder / f"seed-{seed}")
+        if not teacher.exists:
+            asked = Settings(teaching.recipe, settings["data"]["path"], seed=seed, fast=settings["fast"])
+            create_run(asked, teacher.folder, data, split=split)
+        _check_teacher(teacher, settings["data"]["sha256"], split)
+        teacher = fit_run(teacher, data, progress, refit)
+        teachers.append(teacher.refit if refit else teacher)
+    return Teachers([teacher.best for teacher in teachers], folder / "answers")
+
+
+def _check_teacher(teacher: Run, sha256: str, split: Split) -> None:
+    """Refuses one that has seen rows which its pupil holds out."""
+    asked = teacher.settings()
+    if asked["data"]["sha256"] != sha256 or Split(**asked["split"]) != split:
+        raise InputError(str(teacher.folder), "is a teacher that held out other rows than this run does")
+
+
+def _teachers_of(folder: Path) -> Path:
+    """The absolute path of the teachers of a run, or of several seeds. Raises UsageError where there are none."""
+    run = Run(folder)
+    teachers = run.settings().get("teachers") if run.exists else "teachers"
+    found = (folder / teachers).resolve() if teachers else None
+    if found is None or not part_runs(found):
+        raise UsageError(f"--teachers {folder}: has none; name a run that was taught by some")
+    return found
+
+
+def same_data(run: Run, progress: Progress) -> LoadedData:
     """The data that a run was trained on. Raises InputError where it is gone or has changed."""
     about = run.settings()["data"]
     data = load_data(about["path"], progress.read)
