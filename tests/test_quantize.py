@@ -119,6 +119,20 @@ def test_the_runtime_runs_integer_operators(fp32, ranges, tmp_path):
     assert not found.keys() & {"Conv", "MatMul", "Add", "QuantizeLinear", "DequantizeLinear"}
 
 
+def test_nothing_is_written_that_holds_anyway(fp32, ranges):
+    """Zero points of 0 and steps of 1, of convolutions; onnxruntime makes no QGemm of a layer without zero points."""
+    graph = quantize(fp32, CHOICE, ranges).graph
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    assert [node.name for node in convs] == ["conv1", "conv2"]
+    for conv in convs:
+        assert {"dilations", "group"}.isdisjoint(a.name for a in conv.attribute)
+        assert all(set(a.ints) != {1} for a in conv.attribute if a.name == "strides")
+    held = constants(graph)
+    assert not {f"{conv.name}_{role}_zero" for conv in convs for role in ("weight", "bias")} & held.keys()
+    assert "dense1_weight_zero" in held
+    assert "conv1_weight_zero" in constants(quantize(fp32, replace(CHOICE, weight="uint8"), ranges).graph)
+
+
 @pytest.mark.parametrize("activation", ["uint8", "int8"])
 @pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("weight_bits", [7, 8])

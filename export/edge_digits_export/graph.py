@@ -18,6 +18,7 @@ import edge_digits
 OPSET, IR = 17, 8
 SCALE = np.float32(1 / 255)
 """Of the DequantizeLinear that every model begins with."""
+_ONE_UNLESS_SAID = {"dilations", "group", "strides"}
 RESHAPES = {"Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 """Operators that leave the values and their order as they are."""
 
@@ -184,6 +185,7 @@ def finish(graph: onnx.GraphProto) -> onnx.ModelProto:
     Raises onnx.checker.ValidationError where it is none.
     """
     prune(graph)
+    _drop_defaults(graph)
     del graph.value_info[:]
     graph.name, graph.doc_string = "digits", ""
     graph.input[0].CopyFrom(helper.make_tensor_value_info("tiles", onnx.TensorProto.UINT8, ["N", 28, 28]))
@@ -193,6 +195,15 @@ def finish(graph: onnx.GraphProto) -> onnx.ModelProto:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _drop_defaults(graph: onnx.GraphProto) -> None:
+    """Removes attributes of convolutions and poolings that say what holds anyway: each is some 20 bytes."""
+    for node in graph.node:
+        if node.op_type in {"Conv", "MaxPool", "AveragePool"}:
+            plain = [a for a in node.attribute if a.name in _ONE_UNLESS_SAID and set(a.ints or [a.i]) == {1}]
+            for found in plain:
+                node.attribute.remove(found)
 
 
 def write_bytes(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:

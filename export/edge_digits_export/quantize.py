@@ -159,10 +159,10 @@ class _Writer:
         self, layer: onnx.NodeProto, i: int, role: str, whole: NDArray[Any], scale: Any, zero: Any, axis: int
     ) -> None:
         name = f"{layer.name}_{role}"
-        inputs = [
-            add_constant(self._graph, f"{name}_{part}", value)
-            for part, value in (("quantized", whole), ("scale", scale), ("zero", zero))
-        ]
+        parts = {"quantized": whole, "scale": scale, "zero": zero}
+        if layer.op_type == "Conv" and not np.any(zero):  # 0 unless said; said it must be for onnxruntime's QGemm
+            del parts["zero"]
+        inputs = [add_constant(self._graph, f"{name}_{part}", value) for part, value in parts.items()]
         dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_dequantized"], name=f"{name}_dequantize")
         if np.ndim(scale):
             dequantize.attribute.append(helper.make_attribute("axis", axis))
