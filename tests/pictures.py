@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_digits_train.synthesis.strokes import thin
+
 Tiles = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
@@ -266,7 +268,7 @@ def _penned(tile: Tiles, height: int, stroke: float) -> NDArray[np.float32]:
 def penned(mask: NDArray[np.bool_], scale: float, width: float) -> NDArray[np.float32]:
     """The middle line of a mask's strokes, scaled and drawn with a pen `width` pixels wide: cover, 0 to 1, cropped."""
     room = math.ceil(width / scale) + 2
-    line = thinned(np.pad(mask, room))
+    line = thin(np.pad(mask, room))
     away = cv2.distanceTransform((~line).astype(np.uint8), cv2.DIST_L2, 5) * scale
     size = max(1, round(away.shape[1] * scale)), max(1, round(away.shape[0] * scale))
     away = cv2.resize(away, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -275,28 +277,6 @@ def penned(mask: NDArray[np.bool_], scale: float, width: float) -> NDArray[np.fl
     return np.ascontiguousarray(cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.float32)
 
 
-def thinned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The middle line, a pixel wide, of a mask whose border is empty (Zhang and Suen, 1984)."""
-    mask = mask.copy()
-    changed = True
-    while changed:
-        changed = False
-        for first in (True, False):
-            around = [np.roll(mask, (-y, -x), (0, 1)) for y, x in _AROUND]
-            count = np.sum(around, axis=0)
-            starts = np.sum([~a & b for a, b in zip(around, around[1:] + around[:1], strict=True)], axis=0)
-            up, right, down, left = around[::2]
-            sides = ~(up & right & down) & ~(right & down & left)
-            if not first:
-                sides = ~(up & right & left) & ~(up & down & left)
-            gone = mask & (count >= 2) & (count <= 6) & (starts == 1) & sides
-            mask &= ~gone
-            changed |= bool(gone.any())
-    return mask
-
-
-_AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
-"""The neighbours of a pixel, (y, x), clockwise from the one above it."""
 PEN_HEIGHT = 80
 """Pixels: the height at which the middle line of a digit's strokes is looked for."""
 

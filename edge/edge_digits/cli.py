@@ -511,6 +511,39 @@ def train(
 
 @app.command()
 @_command
+def synthesize(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the pictures, a new one.")],
+    number: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="Pictures.")] = 1000,
+    data: Annotated[str, typer.Option(help="Whose digits are drawn: as `train` takes it.")] = "mnist-5k",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
+    media: Annotated[str | None, typer.Option(help="Of drawing,tablet,scan,photo,board.  [default: all]")] = None,
+    layouts: Annotated[str | None, typer.Option(help="Of single,pair,number,lines.  [default: all]")] = None,
+) -> None:
+    """Draw pictures of handwritten digits, with labels.csv: what is written is known.
+
+    Example: edge-digits synthesize -o made -n 100 --media photo,scan
+    """
+    from edge_digits.progress import ProgressLine
+
+    if output.exists():
+        raise OutputExistsError(f"{output}: is there already; name another with -o")
+    with _loading("synthesizing"):
+        from edge_digits_train.data import load_data
+        from edge_digits_train.synthesis import pictures
+        from edge_digits_train.synthesis.layouts import LAYOUTS
+    synthesis = pictures.Synthesis(
+        load_data(data).rows,
+        seed,
+        pictures.read_names(media, pictures.MEDIA, "--media"),
+        pictures.read_names(layouts, LAYOUTS, "--layouts"),
+    )
+    with ProgressLine("pictures") as line:
+        pictures.write_folder(synthesis, output, number, line.update)
+    _note(f"{number:,} pictures and labels.csv in {output}")
+
+
+@app.command()
+@_command
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of `train`, several seeds included.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture to draw, a PNG.")] = Path("compare.png"),

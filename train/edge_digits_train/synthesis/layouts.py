@@ -1,0 +1,149 @@
+"""Which digits stand where on a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits_train.synthesis.pens import Cover
+
+Layout = Literal["single", "pair", "number", "lines"]
+LAYOUTS: tuple[Layout, ...] = ("single", "pair", "number", "lines")
+"""One digit; two that touch; a row; several rows."""
+
+Write = Callable[[int, int], Cover]
+"""(digit, height in pixels) → its ink."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One digit on the sheet."""
+
+    digit: int
+    line: int
+    left: int
+    top: int
+    cover: Cover
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands on a sheet, (height, width) pixels: digits that count, and ink that does not."""
+
+    height: int
+    width: int
+    digits: Sequence[Written]
+    others: Sequence[Written]
+    """Parts of digits that the border cuts off, a third of them or less in sight."""
+
+    def cover(self) -> Cover:
+        """All ink."""
+        whole = np.zeros((self.height, self.width), np.float32)
+        for written in (*self.digits, *self.others):
+            top, left = max(0, written.top), max(0, written.left)
+            part = written.cover[top - written.top :, left - written.left :]
+            window = whole[top : top + part.shape[0], left : left + part.shape[1]]
+            np.maximum(window, part[: window.shape[0], : window.shape[1]], out=window)
+        return whole
+
+
+def arrange(layout: Layout, height: int, write: Write, rng: np.random.Generator) -> Page:
+    """A page of digits some `height` pixels high, drawn by `write`."""
+    if layout == "single":
+        rows = [[int(rng.integers(10))]]
+    elif layout == "pair":
+        rows = [rng.integers(0, 10, 2).tolist()]
+    elif layout == "number":
+        rows = [rng.integers(0, 10, int(rng.integers(2, 9))).tolist()]
+    else:
+        rows = [rng.integers(0, 10, int(rng.integers(1, 7))).tolist() for _ in range(int(rng.integers(2, 5)))]
+    gap = rng.uniform(0.08, 0.5) * height
+    slope = rng.normal(0, 0.03) if layout != "single" else 0.0
+    placed: list[Written] = []
+    base = 0.0
+    for number, row in enumerate(rows):
+        base += number and height * rng.uniform(1.4, 1.9)
+        placed += _write_row(row, number, base, height, gap, slope, layout == "pair", write, rng)
+    return _on_a_sheet(placed, layout, height, write, rng)
+
+
+def gap_between(left: Cover, right: Cover, drop: int) -> int:
+    """Columns that lie between two digits at the nearest, when their boxes stand side by side.
+
+    `drop`: pixels that the top of the right one lies below that of the left one. The height of the left one where no
+    row holds ink of both.
+    """
+    first, second = left > 0.3, right > 0.3
+    top, foot = max(0, drop), min(first.shape[0], second.shape[0] + drop)
+    free = []
+    for y in range(top, foot):
+        ours, theirs = np.flatnonzero(first[y]), np.flatnonzero(second[y - drop])
+        if len(ours) and len(theirs):
+            free.append(first.shape[1] - 1 - ours[-1] + theirs[0])
+    return int(min(free, default=first.shape[0]))
+
+
+def _write_row(
+    row: Sequence[int], number: int, base: float, height: int, gap: float, slope: float, touching: bool,
+    write: Write, rng: np.random.Generator,
+) -> list[Written]:  # fmt: skip
+    """From left to right on a base line, which is at `base` below that of the first row."""
+    placed: list[Written] = []
+    right = 0.0
+    for digit in row:
+        cover = write(digit, max(4, round(height * rng.uniform(0.85, 1.15))))
+        top = round(base + height - cover.shape[0] + rng.normal(0, 0.04) * height + slope * right)
+        left = round(right + gap * rng.uniform(0.5, 1.5))
+        if placed and touching:
+            before = placed[-1]
+            free = gap_between(before.cover, cover, top - before.top)
+            overlap = rng.uniform(0.0, 0.1) * height
+            nested = min(free, cover.shape[1] // 2, before.cover.shape[1] // 2)
+            left = before.left + before.cover.shape[1] - nested - round(overlap)
+        placed.append(Written(digit, number, left, top, cover))
+        right = left + cover.shape[1]
+    return placed
+
+
+def _on_a_sheet(placed: list[Written], layout: Layout, height: int, write: Write, rng: np.random.Generator) -> Page:
+    """Shifts it so that it lies on a sheet with some room around."""
+    left, top = min(w.left for w in placed), min(w.top for w in placed)
+    width, depth = (
+        max(w.left + w.cover.shape[1] for w in placed) - left,
+        max(w.top + w.cover.shape[0] for w in placed) - top,
+    )
+    most = 3.0 if layout == "single" else 1.2
+    room = [max(2, round(height * most * rng.beta(1, 2.5))) for _ in range(4)]
+    page_width, page_height = width + room[0] + room[1], depth + room[2] + room[3]
+    digits = [Written(w.digit, w.line, w.left - left + room[0], w.top - top + room[2], w.cover) for w in placed]
+    others = []
+    if rng.random() < 0.1:
+        digit = int(rng.integers(10))
+        cover = write(digit, height)
+        seen = round(cover.shape[1] * rng.uniform(0.1, 0.33))
+        y = round(rng.uniform(0, page_height - 1))
+        x = page_width - seen if rng.random() < 0.5 else seen - cover.shape[1]
+        other = Written(digit, -1, x, y, cover)
+        if not any(_near(other, w, height // 4) for w in digits):
+            others.append(other)
+    return Page(page_height, page_width, digits, others)
+
+
+def _near(one: Written, other: Written, room: int) -> bool:
+    """Whether their boxes come within `room` pixels of each other."""
+    beside = one.left > other.left + other.cover.shape[1] + room or other.left > one.left + one.cover.shape[1] + room
+    above = one.top > other.top + other.cover.shape[0] + room or other.top > one.top + one.cover.shape[0] + room
+    return not (beside or above)
+
+
+def box_of(cover: Cover) -> NDArray[np.float64]:
+    """(n, 2): the corners of the convex hull of a digit's ink, x and y within its cover."""
+    y, x = np.nonzero(cover > 0.3)
+    if not len(y):
+        return np.zeros((1, 2))
+    ends = np.concatenate([[np.argmin(f), np.argmax(f)] for f in (x, y, x + y, x - y)])
+    return np.column_stack([x[ends], y[ends]]).astype(np.float64)
