@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+# From 1.29 on, onnxruntime's Linux and macOS packages send what they run to Microsoft, and write an identifier into the
+# home folder, unless this is set before they are loaded (microsoft/onnxruntime#27379). Nothing is to be sent from here.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from edge_digits.classifier import Classifier, Predictions
