@@ -132,11 +132,13 @@ def _cropped(region: Region, ink: NDArray[np.uint8]) -> Region:
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     x, y, width, height = region.box
-    across, along = width / ink.shape[1], height / ink.shape[0]
-    box = (
-        x + round(left * across),
-        y + round(top * along),
-        max(1, round((right - left) * across)),
-        max(1, round((bottom - top) * along)),
-    )
+    box_left, box_width = _span(left, right, width / ink.shape[1], width)
+    box_top, box_height = _span(top, bottom, height / ink.shape[0], height)
+    box = (x + box_left, y + box_top, box_width, box_height)
     return Region(box, np.ascontiguousarray(ink[top:bottom, left:right]), region.line, touching=True)
+
+
+def _span(start: int, end: int, scale: float, length: int) -> tuple[int, int]:
+    """(start, length) of a part, scaled to pixels of a box that is `length` long, a pixel long at least."""
+    first = min(round(start * scale), length - 1)
+    return first, max(1, round(end * scale) - first)
