@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 HEAD_BYTES = 4096
 """How much of a file `picture_format` wants to see; only a PNM with long comments needs more than 100."""
@@ -115,17 +116,22 @@ def _png(data: bytes) -> Header:
     return Header((width, height), orientation, clear_gray=clear_gray)
 
 
-# A marker other than a stuffed zero, a restart or a fill byte.
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+def _jpeg_markers(data: bytes) -> npt.NDArray[np.intp]:
+    """Where the code of each marker may stand: behind 0xFF, and neither a stuffed zero, a restart nor a fill byte."""
+    pixels = np.frombuffer(data, np.uint8)
+    at = np.flatnonzero(pixels[:-1] == 0xFF) + 1
+    codes = pixels[at]
+    return at[(codes != 0) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))]
 
 
 def _jpeg(data: bytes) -> Header:
     size, orientation, scanned, position = None, 1, False, 2
+    markers = _jpeg_markers(data)
     while True:
-        found = _JPEG_MARKER.search(data, position)
-        if found is None:
+        following = int(np.searchsorted(markers, position + 1))
+        if following == len(markers):
             raise DamagedError("it ends before its end marker")
-        marker, position = found[1][0], found.end()
+        marker, position = data[markers[following]], int(markers[following]) + 1
         if marker == 0xD9:
             break
         if marker in (0x01, 0xD8):  # these stand alone
