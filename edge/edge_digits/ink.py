@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_digits.levels import count_levels, otsu_threshold, percentile
 from edge_digits.opencv import cv2
 from edge_digits.tiles import SIDE
 
@@ -113,7 +114,7 @@ def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> N
     """
     side = max(gray.shape)
     if side < PLAIN_SIDE:
-        return _above(gray, np.full_like(gray, np.percentile(gray, 10)))
+        return _above(gray, np.full_like(gray, percentile(count_levels(gray), 10)))
     shrink = max(1.0, side * window / 32)  # the opening is 32 pixels wide at most: it costs the same for any picture
     size = max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink))
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
@@ -142,7 +143,8 @@ def noise(gray: NDArray[np.uint8]) -> float:
         return worst
     for _ in range(3):  # coarser still, and close writing would be the texture
         step = max(1, max(gray.shape) // NOISE_SIDE)  # a median of fewer pixels is as good
-        worst = max(worst, 1.4826 * float(np.median(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::step, ::step])))
+        off = np.ascontiguousarray(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::step, ::step])
+        worst = max(worst, 1.4826 * percentile(count_levels(off), 50))
         if min(gray.shape) < 2 * MIN_SCENE:
             break
         gray = shrink(gray, max(gray.shape) // 2)
@@ -152,10 +154,11 @@ def noise(gray: NDArray[np.uint8]) -> float:
 def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
     """How strong the ink of a picture is, 0 to 255; None where there is none above the noise."""
     floor = max(MIN_CONTRAST * 255, 4 * noise)
-    strong = ink[ink > floor]
-    if strong.size < 4:
+    counts = count_levels(ink)
+    counts[: int(floor) + 1] = 0
+    if counts.sum() < 4:
         return None
     # Otsu's threshold within what rises above the floor parts the ink from its own blurred edges and from shading.
-    threshold, _ = cv2.threshold(strong.reshape(1, -1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    level = float(np.percentile(strong[strong >= threshold], 75))
+    counts[: otsu_threshold(counts)] = 0
+    level = percentile(counts, 75)
     return level if level * INK_LEVEL > MIN_CONTRAST * 255 else None

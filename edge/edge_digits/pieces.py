@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.ink import INK_LEVEL, MIN_SCENE
+from edge_digits.levels import count_levels, percentile
 from edge_digits.opencv import cv2
 from edge_digits.tiles import stroke_width
 
@@ -78,6 +79,8 @@ class Piece:
     w: int
     h: int
     area: int
+    stroke: float | None = None
+    """The width of its strokes in pixels, once it was asked for."""
 
     @property
     def right(self) -> int:
@@ -89,6 +92,10 @@ class Piece:
         """The first row below it."""
         return self.y + self.h
 
+    def mask(self, labels: Labels) -> NDArray[np.uint8]:
+        """(h, w): 255 on its ink, 0 beside it."""
+        return mask_of(labels[self.y : self.bottom, self.x : self.right], self.labels)
+
     def overlap_y(self, other: Piece) -> int:
         """Shared height in pixels; negative: the gap between."""
         return min(self.bottom, other.bottom) - max(self.y, other.y)
@@ -98,6 +105,12 @@ class Piece:
         x, y = min(self.x, other.x), min(self.y, other.y)
         w, h = max(self.right, other.right) - x, max(self.bottom, other.bottom) - y
         return Piece(self.labels + other.labels, x, y, w, h, self.area + other.area)
+
+
+def mask_of(labels: Labels, numbers: list[int]) -> NDArray[np.uint8]:
+    """255 where a label image has one of these numbers, else 0."""
+    mine = labels == numbers[0] if len(numbers) == 1 else np.isin(labels, numbers)
+    return mine.view(np.uint8) * np.uint8(255)
 
 
 def set_apart(
@@ -232,7 +245,7 @@ def beside_sheet(labels: Labels, pieces: list[Piece], dark_ink: bool) -> NDArray
         if p.w * p.h > SHEET * labels.size
         and (not (p.x > 0 and p.y > 0 and p.right < width and p.bottom < height) or _is_blob(labels, p))
     ]  # fmt: skip
-    mask = np.isin(labels, [label for piece in solid for label in piece.labels]).astype(np.uint8)
+    mask = np.minimum(mask_of(labels, [label for piece in solid for label in piece.labels]), 1)
     edge = np.ones((round(max(height, width) * EDGE_OF_SHEET) * 2 + 1,) * 2, np.uint8)
     if dark_ink:
         return np.asarray(cv2.dilate(mask, edge), np.uint8)
@@ -250,9 +263,7 @@ def _is_blob(labels: Labels, piece: Piece) -> bool:
 
 def _is_grid(labels: Labels, piece: Piece) -> bool:
     """Whether the piece has more holes than any digit, specks apart: squared paper, a net, a printed pattern."""
-    part = labels[piece.y : piece.bottom, piece.x : piece.right]
-    mask = np.isin(part, piece.labels).astype(np.uint8)
-    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    contours, hierarchy = cv2.findContours(piece.mask(labels), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     least = MIN_HOLE * piece.w * piece.h
     holes = [c for c, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True) if parent >= 0]
     return sum(cv2.contourArea(hole) > least for hole in holes) > MAX_HOLES
@@ -281,14 +292,15 @@ class Slopes:
     def fault(self, labels: Labels, piece: Piece) -> str | None:
         """Why the piece is no stroke; None where it may be one."""
         window = np.s_[max(0, piece.y - 1) : piece.bottom + 1, max(0, piece.x - 1) : piece.right + 1]
-        mine = np.isin(labels[window], piece.labels).astype(np.uint8)
-        edge = mine != cv2.erode(mine, np.ones((3, 3), np.uint8))  # where the picture ends, ink has no edge
+        mine = mask_of(labels[window], piece.labels)
+        # Where the picture ends, ink has no edge.
+        edge = cv2.subtract(mine, cv2.erode(mine, np.ones((3, 3), np.uint8)))
         if not edge.any():
             return "shading"
         strength = self.strength(labels, piece)
-        if np.median(self.sharp[window][edge]) < MIN_EDGE * strength:
+        if percentile(count_levels(self.sharp[window], edge), 50) < MIN_EDGE * strength:
             return "shading"
-        blurred_away = np.median(self.smooth[window][edge]) < MIN_SMOOTH_EDGE * strength
+        blurred_away = percentile(count_levels(self.smooth[window], edge), 50) < MIN_SMOOTH_EDGE * strength
         return NOISE if blurred_away and self.is_weak(labels, piece) else None
 
     def is_weak(self, labels: Labels, piece: Piece) -> bool:
@@ -304,7 +316,7 @@ class Slopes:
     def strength(self, labels: Labels, piece: Piece) -> float:
         """How strong the piece's ink is, 0 to 255."""
         window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
-        return float(np.percentile(self.ink[window][np.isin(labels[window], piece.labels)], 75))
+        return percentile(count_levels(self.ink[window], piece.mask(labels)), 75)
 
 
 def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
@@ -316,5 +328,6 @@ def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
 
 
 def _stroke(labels: Labels, piece: Piece) -> float:
-    part = labels[piece.y : piece.bottom, piece.x : piece.right]
-    return stroke_width(np.where(np.isin(part, piece.labels), np.uint8(255), np.uint8(0)))
+    if piece.stroke is None:
+        piece.stroke = stroke_width(piece.mask(labels))
+    return piece.stroke
