@@ -175,7 +175,7 @@ def fine_stroke(ink: NDArray[np.uint8]) -> float:
 
 def _measure(trace: Trace, region: Region) -> dict[Measure, float]:
     """What is measured of a region."""
-    scale = 1.0 if trace.ink is None else trace.image.shape[1] / trace.ink.shape[1]
+    scale = max(region.box[2:]) / max(region.ink.shape)
     stroke = fine_stroke(region.ink)
     figures = {
         _STROKE: stroke * scale,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.group import MIN_HEIGHT, join_pieces, lines_of, sort_out, unstack
-from edge_digits.ink import INK_LEVEL, find_ink, shrink
+from edge_digits.ink import INK_LEVEL, Ink, find_ink, shrink
 from edge_digits.levels import count_levels, percentile
 from edge_digits.opencv import cv2
 from edge_digits.pieces import (
@@ -28,7 +29,13 @@ from edge_digits.pieces import (
 from edge_digits.reading import Box, Rejected
 
 WORKING_SIDE = 1600
-"""Pixels: a larger picture is scaled down to this before it is searched."""
+"""Pixels of the longer side: a larger picture is scaled down before it is searched."""
+COARSE_SIDE = 1024
+"""Pixels of the longer side of a larger picture at which it is searched first: a quarter of a phone's 4,032."""
+LOW = 20
+"""Pixels: a large picture is searched again where a digit came out smaller than a tile's: specks may be digits then."""
+MARGIN = 1 / 40
+"""Share of the picture's longer side that is looked at again about its strokes."""
 GROUND_WINDOW = 1 / 3
 """Share of the picture's longer side: what is wider is ground, not stroke."""
 SHEET_WINDOW = 1 / 10
@@ -62,6 +69,12 @@ class Found:
     """The picture's ink, bright on black, light flattened; scaled down where the picture was. None where none rises
     above the noise."""
 
+    def placed(self, window: Box, shape: tuple[int, ...]) -> Found:
+        """The same in pixels of an image that holds the one of this shape in a window."""
+        regions = (replace(each, box=_scaled(each.box, window, shape)) for each in self.regions)
+        rejected = (replace(each, box=_scaled(each.box, window, shape)) for each in self.rejected)
+        return replace(self, regions=tuple(regions), rejected=tuple(rejected))
+
     def cut_off(self, most: int) -> Found:
         """The first `most` regions; the others are rejected."""
         rest = tuple(Rejected(region.box, f"past the first {most:,} digits") for region in self.regions[most:])
@@ -69,50 +82,99 @@ class Found:
 
 
 def find(image: NDArray[np.uint8]) -> Found:
-    """Finds the digits in an image, (H, W) or (H, W, 3) uint8, dark on light or light on dark."""
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
-    scale = min(1.0, WORKING_SIDE / max(gray.shape))
-    gray = shrink(np.asarray(gray, np.uint8), WORKING_SIDE)
-    inked = find_ink(gray, GROUND_WINDOW)
-    if inked is None:
-        return Found((), ())
-    labels, pieces = connect(inked.values, inked.level)
-    if not is_writing(labels, pieces):
-        beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
-        inked = find_ink(gray, SHEET_WINDOW)
-        if inked is None:
-            return Found((), ())
-        inked = inked.without(beside) or inked
-        labels, pieces = connect(inked.values, inked.level)
+    """Finds the digits in an image, (H, W) or (H, W, 3) uint8, dark on light or light on dark.
+
+    A large picture is searched coarsely first, and finely where that finds none, or some that are too low to tell.
+    """
+    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8)
+    whole = 0, 0, gray.shape[1], gray.shape[0]
+    if max(whole) <= WORKING_SIDE:
+        return _search(gray)[0]
+    small = gray
+    while max(small.shape) > COARSE_SIDE:
+        small = shrink(small, max(small.shape) // 2)
+    found, strokes = _search(small)
+    coarse = found.placed(whole, small.shape)
+    lowest = min((max(region.box[2:]) for region in found.regions), default=0)
+    if lowest >= LOW:
+        return coarse
+    window = _about(strokes, small.shape, whole) if lowest else whole
+    x, y, width, height = window
+    enough = max(width, height) * LOW * max(small.shape) / (max(lowest, 1) * max(whole))
+    part = shrink(gray[y : y + height, x : x + width], min(WORKING_SIDE, round(enough)))
+    fine = _search(part)[0].placed(window, part.shape)
+    if window == whole:
+        return fine
+    elsewhere = tuple(each for each in coarse.rejected if not _meet(window, each.box))
+    return replace(fine, rejected=fine.rejected + elsewhere, ink=coarse.ink)
+
+
+def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
+    """What is in a picture, (H, W) uint8, all boxes in its own pixels; and the strokes that it was made of."""
+    writing = _find_writing(gray)
+    if writing is None:
+        return Found((), ()), []
+    inked, labels, pieces = writing
     ink, level = inked.values, inked.level
     stroke = typical_stroke(labels, pieces)
     slopes = Slopes.of(ink, inked.noise)
-    pieces, rejected = set_apart(labels, pieces, stroke, slopes)
-    usual = slopes.usual_strength(labels, pieces)
+    strokes, rejected = set_apart(labels, pieces, stroke, slopes)
+    usual = slopes.usual_strength(labels, strokes)
     if usual is not None and usual < FAINTER * level:
         # Blobs, hands and shadows are often blacker than pen strokes: what is ink is measured again on the strokes.
         level = usual
         labels, pieces = connect(ink, level)
-        pieces, rejected = set_apart(labels, pieces, stroke, slopes)
+        strokes, rejected = set_apart(labels, pieces, stroke, slopes)
+    everything = Piece([], 0, 0, gray.shape[1], gray.shape[0], 0)
     if is_texture(labels):
-        return Found((), (Rejected(_whole(image), "a texture"),), ink)
-    pieces, faint = drop_texture(labels, pieces, slopes, level)
-    rejected += faint
-    labels, pieces = unstack(labels, join_pieces(pieces, stroke))
-    digits, others = sort_out(pieces)
-    rejected += others
+        return Found((), _told([(everything, "a texture")]), ink), []
+    strokes, faint = drop_texture(labels, strokes, slopes, level)
+    labels, wholes = unstack(labels, join_pieces(strokes, stroke))
+    digits, others = sort_out(wholes)
+    rejected += faint + others
+    if len(pieces) >= MAX_PIECES:
+        rejected.append((everything, f"the smaller ones of over {MAX_PIECES:,} pieces of ink"))
     regions = [
-        Region(_scaled_box(piece, 1 / scale), _cut(ink, labels, piece, level), line)
+        Region(piece.box, _cut(ink, labels, piece, level), line)
         for line, row in enumerate(lines_of(digits))
         for piece in row
     ]
-    if len(pieces) + len(rejected) >= MAX_PIECES:
-        everything = Piece([], 0, 0, gray.shape[1], gray.shape[0], 0)
-        rejected.append((everything, f"the smaller ones of over {MAX_PIECES:,} pieces of ink"))
-    worth_telling = [(piece, reason) for piece, reason in rejected if max(piece.w, piece.h) >= MIN_HEIGHT]
-    return Found(
-        tuple(regions), tuple(Rejected(_scaled_box(piece, 1 / scale), reason) for piece, reason in worth_telling), ink
-    )
+    return Found(tuple(regions), _told(rejected), ink), strokes
+
+
+def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | None:
+    """The ink of a picture, without the desk that a sheet lies on; None where there is none above the noise."""
+    inked = find_ink(gray, GROUND_WINDOW)
+    if inked is None:
+        return None
+    labels, pieces = connect(inked.values, inked.level)
+    if is_writing(labels, pieces):
+        return inked, labels, pieces
+    beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
+    inked = find_ink(gray, SHEET_WINDOW)
+    if inked is None:
+        return None
+    inked = inked.without(beside) or inked
+    return inked, *connect(inked.values, inked.level)
+
+
+def _about(strokes: list[Piece], shape: tuple[int, ...], whole: Box) -> Box:
+    """The part of the picture, `whole`, about strokes that were found when it had this shape."""
+    everywhere = reduce(Piece.join, strokes)
+    x, y, width, height = _scaled(everywhere.box, whole, shape)
+    margin = round(MARGIN * max(whole))
+    left, top = max(0, x - margin), max(0, y - margin)
+    return left, top, min(whole[2], x + width + margin) - left, min(whole[3], y + height + margin) - top
+
+
+def _meet(one: Box, other: Box) -> bool:
+    """Whether two boxes share any place."""
+    return all(one[i] < other[i] + other[i + 2] and other[i] < one[i] + one[i + 2] for i in (0, 1))
+
+
+def _told(rejected: list[tuple[Piece, str]]) -> tuple[Rejected, ...]:
+    """What is worth telling of: no specks."""
+    return tuple(Rejected(p.box, reason) for p, reason in rejected if max(p.w, p.h) >= MIN_HEIGHT)
 
 
 def _cut(ink: NDArray[np.uint8], labels: Labels, piece: Piece, level: float) -> NDArray[np.uint8]:
@@ -132,9 +194,8 @@ def _cut(ink: NDArray[np.uint8], labels: Labels, piece: Piece, level: float) -> 
     return np.ascontiguousarray(cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def _whole(image: NDArray[np.uint8]) -> Box:
-    return 0, 0, image.shape[1], image.shape[0]
-
-
-def _scaled_box(piece: Piece, scale: float) -> Box:
-    return round(piece.x * scale), round(piece.y * scale), round(piece.w * scale), round(piece.h * scale)
+def _scaled(box: Box, window: Box, shape: tuple[int, ...]) -> Box:
+    """A box in pixels of an image of this shape, which is what a window of another shows, in pixels of that one."""
+    across, along = window[2] / shape[1], window[3] / shape[0]
+    x, y, width, height = box
+    return window[0] + round(x * across), window[1] + round(y * along), round(width * across), round(height * along)

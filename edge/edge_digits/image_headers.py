@@ -121,7 +121,8 @@ def _jpeg_markers(data: bytes) -> npt.NDArray[np.intp]:
     pixels = np.frombuffer(data, np.uint8)
     at = np.flatnonzero(pixels[:-1] == 0xFF) + 1
     codes = pixels[at]
-    return at[(codes != 0) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))]
+    real: npt.NDArray[np.intp] = at[(codes != 0) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))]
+    return real
 
 
 def _jpeg(data: bytes) -> Header:

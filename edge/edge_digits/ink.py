@@ -143,8 +143,8 @@ def noise(gray: NDArray[np.uint8]) -> float:
         return worst
     for _ in range(3):  # coarser still, and close writing would be the texture
         step = max(1, max(gray.shape) // NOISE_SIDE)  # a median of fewer pixels is as good
-        off = np.ascontiguousarray(cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::step, ::step])
-        worst = max(worst, 1.4826 * percentile(count_levels(off), 50))
+        off = cv2.absdiff(gray, cv2.blur(gray, (3, 3)))[::step, ::step]
+        worst = max(worst, 1.4826 * percentile(count_levels(np.ascontiguousarray(off, np.uint8)), 50))
         if min(gray.shape) < 2 * MIN_SCENE:
             break
         gray = shrink(gray, max(gray.shape) // 2)
