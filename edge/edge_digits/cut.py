@@ -74,16 +74,17 @@ def _cheapest_paths(small: NDArray[np.float32]) -> NDArray[np.int32]:
     height, width = small.shape
     places = np.linspace(0, width, SEAMS + 2)[1:-1, None]
     pull = PULL / height * np.abs(np.arange(width) - places)
-    moves = np.arange(-SLANT, SLANT + 1)
-    cost = pull + small[0]
+    padded = np.full((SEAMS, width + 2 * SLANT), np.inf)
+    cost = padded[:, SLANT:-SLANT]
+    before = np.lib.stride_tricks.sliding_window_view(padded, 2 * SLANT + 1, axis=1)  # where a path may come from
+    cost[:] = pull + small[0]
     came = np.zeros((height, SEAMS, width), np.int8)
-    sideways = 0.02 * np.abs(moves)  # of two ways through white the straighter one
+    sideways = 0.02 * np.abs(np.arange(-SLANT, SLANT + 1))  # of two ways through white the straighter one
     for row in range(1, height):
-        padded = np.pad(cost, ((0, 0), (SLANT, SLANT)), constant_values=np.inf)
-        options = np.stack([padded[:, SLANT + m : SLANT + m + width] + s for m, s in zip(moves, sideways, strict=True)])
-        best = options.argmin(axis=0)
-        came[row] = moves[best]
-        cost = np.take_along_axis(options, best[None], axis=0)[0] + pull + small[row]
+        options = before + sideways
+        came[row] = options.argmin(axis=2)
+        cost[:] = options.min(axis=2) + pull + small[row]
+    came -= SLANT
     path = np.empty((SEAMS, height), np.int32)
     path[:, -1] = cost.argmin(axis=1)
     for row in range(height - 1, 0, -1):

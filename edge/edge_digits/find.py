@@ -30,10 +30,10 @@ from edge_digits.reading import Box, Rejected
 
 WORKING_SIDE = 1600
 """Pixels of the longer side: a larger picture is scaled down before it is searched."""
-COARSE_SIDE = 1024
-"""Pixels of the longer side of a larger picture at which it is searched first: a quarter of a phone's 4,032."""
+COARSEST_SIDE = 512
+"""Pixels: it is halved until its longer side is no longer, and searched; then again at twice that …"""
 LOW = 20
-"""Pixels: a large picture is searched again where a digit came out smaller than a tile's: specks may be digits then."""
+"""… and where a digit came out smaller than that of a tile, in pixels: specks may be digits then."""
 MARGIN = 1 / 40
 """Share of the picture's longer side that is looked at again about its strokes."""
 GROUND_WINDOW = 1 / 3
@@ -75,6 +75,11 @@ class Found:
         rejected = (replace(each, box=_scaled(each.box, window, shape)) for each in self.rejected)
         return replace(self, regions=tuple(regions), rejected=tuple(rejected))
 
+    def refined(self, window: Box, closer: Found) -> Found:
+        """With what is in a window taken from a closer look at it."""
+        elsewhere = tuple(each for each in self.rejected if not _meet(window, each.box))
+        return Found(closer.regions, closer.rejected + elsewhere, self.ink)
+
     def cut_off(self, most: int) -> Found:
         """The first `most` regions; the others are rejected."""
         rest = tuple(Rejected(region.box, f"past the first {most:,} digits") for region in self.regions[most:])
@@ -84,29 +89,34 @@ class Found:
 def find(image: NDArray[np.uint8]) -> Found:
     """Finds the digits in an image, (H, W) or (H, W, 3) uint8, dark on light or light on dark.
 
-    A large picture is searched coarsely first, and finely where that finds none, or some that are too low to tell.
+    A large picture is searched coarsely, then more finely if that finds none; where it finds some that are too low,
+    what is about them is searched once more.
     """
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8)
     whole = 0, 0, gray.shape[1], gray.shape[0]
-    if max(whole) <= WORKING_SIDE:
-        return _search(gray)[0]
-    small = gray
-    while max(small.shape) > COARSE_SIDE:
-        small = shrink(small, max(small.shape) // 2)
-    found, strokes = _search(small)
-    coarse = found.placed(whole, small.shape)
-    lowest = min((max(region.box[2:]) for region in found.regions), default=0)
-    if lowest >= LOW:
-        return coarse
-    window = _about(strokes, small.shape, whole) if lowest else whole
+    if max(gray.shape) > WORKING_SIDE:
+        pyramid = [gray]
+        while max(pyramid[-1].shape) > COARSEST_SIDE:
+            pyramid.append(shrink(pyramid[-1], max(pyramid[-1].shape) // 2))
+        for small, least in zip(reversed(pyramid), (LOW / 2, 1), strict=False):
+            found, strokes = _search(small)
+            lowest = min((max(region.box[2:]) for region in found.regions), default=0)
+            coarse = found.placed(whole, small.shape)
+            if lowest >= LOW:
+                return coarse
+            if lowest >= least:
+                window = _about(strokes, small.shape, whole)
+                return coarse.refined(window, _look_closer(gray, window, max(whole) / max(small.shape) * lowest))
+    small = shrink(gray, WORKING_SIDE)
+    return _search(small)[0].placed(whole, small.shape)
+
+
+def _look_closer(gray: NDArray[np.uint8], window: Box, lowest: float) -> Found:
+    """What is in a part of a picture, at the size at which its lowest digit, of so many pixels, is high enough."""
     x, y, width, height = window
-    enough = max(width, height) * LOW * max(small.shape) / (max(lowest, 1) * max(whole))
-    part = shrink(gray[y : y + height, x : x + width], min(WORKING_SIDE, round(enough)))
-    fine = _search(part)[0].placed(window, part.shape)
-    if window == whole:
-        return fine
-    elsewhere = tuple(each for each in coarse.rejected if not _meet(window, each.box))
-    return replace(fine, rejected=fine.rejected + elsewhere, ink=coarse.ink)
+    enough = round(max(width, height) * LOW / lowest)
+    part = shrink(gray[y : y + height, x : x + width], min(WORKING_SIDE, enough))
+    return _search(part)[0].placed(window, part.shape)
 
 
 def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
