@@ -127,7 +127,7 @@ def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
     inked, labels, pieces = writing
     ink, level = inked.values, inked.level
     stroke = typical_stroke(labels, pieces)
-    slopes = Slopes.of(ink, inked.noise)
+    slopes = Slopes.of(inked)
     strokes, rejected = set_apart(labels, pieces, stroke, slopes)
     usual = slopes.usual_strength(labels, strokes)
     if usual is not None and usual < FAINTER * level:
@@ -138,7 +138,7 @@ def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
     everything = Piece([], 0, 0, gray.shape[1], gray.shape[0], 0)
     if is_texture(labels):
         return Found((), _told([(everything, "a texture")]), ink), []
-    strokes, faint = drop_texture(labels, strokes, slopes, level)
+    strokes, faint = drop_texture(labels, strokes, pieces, slopes, level)
     labels, wholes = unstack(labels, join_pieces(strokes, stroke))
     digits, others = sort_out(wholes)
     rejected += faint + others

@@ -47,6 +47,10 @@ class Ink:
     """Light on dark in the picture."""
     noise: float
     """Standard deviation of the picture's noise."""
+    light: NDArray[np.uint8]
+    """(H, W): the picture, turned so that its ink is light."""
+    ground: NDArray[np.uint8]
+    """(H, W): what the ink rises above."""
 
     def without(self, mask: NDArray[np.uint8]) -> Ink | None:
         """The ink where a mask, (H, W), is 0; None where there is none above the noise."""
@@ -73,10 +77,11 @@ def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
     else:
         is_light = shares[0] < shares[1]
     light = gray if is_light else np.asarray(255 - gray, np.uint8)
-    ink = flatten(light, window, sharp=True)
+    ground = find_ground(light, window, sharp=True)
+    ink = against_room(cv2.subtract(light, ground), ground)
     grain = noise(gray)
     level = ink_level(ink, grain)
-    return None if level is None else Ink(ink, level, is_light, grain)
+    return None if level is None else Ink(ink, level, is_light, grain, light, ground)
 
 
 def _ink_share(light: NDArray[np.uint8], window: float, noise: float) -> float:
@@ -109,15 +114,20 @@ def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
     return bool((np.mean(gray <= threshold) if abs(dark - 0.5) < UNCLEAR_BORDER else dark) > 0.5)
 
 
-def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> NDArray[np.uint8]:
-    """Light ink on dark, uneven light taken out: 0 for ground, up to 255 for the strongest ink there can be.
+def flatten(gray: NDArray[np.uint8], window: float) -> NDArray[np.uint8]:
+    """Light ink on dark, uneven light taken out: 0 for ground, up to 255 for the strongest ink there can be."""
+    ground = find_ground(gray, window)
+    return against_room(cv2.subtract(gray, ground), ground)
 
-    The ground is what an opening wider than any stroke leaves, smoothed; ink is how far a pixel rises above it.
+
+def find_ground(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> NDArray[np.uint8]:
+    """What lies under light ink: what an opening wider than any stroke leaves, smoothed.
+
     `window` is the width of the opening, as a share of the longer side.
     """
     side = max(gray.shape)
     if side < PLAIN_SIDE:
-        return _above(gray, np.full_like(gray, percentile(count_levels(gray), 10)))
+        return np.full_like(gray, percentile(count_levels(gray), 10))
     shrink = max(1.0, side * window / 32)  # the opening is 32 pixels wide at most: it costs the same for any picture
     size = max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink))
     small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
@@ -126,14 +136,13 @@ def flatten(gray: NDArray[np.uint8], window: float, *, sharp: bool = False) -> N
     smooth = cv2.blur(ground, (width // 4 * 2 + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
     # Smoothed only where that takes ink away, not where it would add some: beside an edge of the ground itself.
     ground = cv2.max(ground, smooth) if sharp else smooth
-    ground = cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return _above(gray, np.asarray(ground, np.uint8))
+    return np.asarray(cv2.resize(ground, gray.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _above(gray: NDArray[np.uint8], ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """How far each pixel rises above its ground, of 255, measured against the room that it has."""
+def against_room(rise: cv2.typing.MatLike, ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How far pixels rise, (H, W) uint8, of 255, measured against the room that their ground leaves them."""
     room = np.maximum(255 - ground, np.uint8(MIN_ROOM))
-    return np.asarray(cv2.divide(cv2.subtract(gray, ground), room, scale=255), np.uint8)
+    return np.asarray(cv2.divide(rise, room, scale=255), np.uint8)
 
 
 def noise(gray: NDArray[np.uint8]) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.ink import INK_LEVEL, MIN_SCENE
+from edge_digits.ink import INK_LEVEL, MIN_SCENE, Ink, against_room
 from edge_digits.levels import count_levels, percentile
 from edge_digits.opencv import cv2
 from edge_digits.reading import Box
@@ -32,7 +32,9 @@ BLOB, NOISE = "a blob", "noise"
 EDGE_WIDTH = 1 / 24
 """Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
 MIN_EDGE = 0.7
-"""Share of a stroke's strength that it rises by within that width; light that falls off rises by less."""
+"""Share of a stroke's strength that it rises by within that width on half of its edge …"""
+MIN_SOFT_EDGE = 0.5
+"""… and on three quarters of it; light that falls off rises by less, if only on one side."""
 GRAIN_WIDTH = 1 / 60
 """Share of the picture's longer side over which noise is smoothed away."""
 MIN_SMOOTH_EDGE = 0.3
@@ -48,6 +50,12 @@ MAX_BOLD = 3
 TEXTURED = 0.2
 """Where the ground rises to more than this share of the ink's strength in one place of a hundred, it is textured …"""
 CLEAR_OF_TEXTURE = 0.35
+"""… and only what is stronger than this share of the strongest ink there can be may be writing."""
+LITTER = 20
+"""More pieces of ink than this which are weaker …"""
+LITTERED = 0.5
+"""… than this share of the strongest: creases, grass, the grain of wood …"""
+CLEAR_OF_LITTER = 0.5
 """… and only what is stronger than this share of the strongest ink there can be may be writing."""
 MAX_HOLES = 4
 """An 8 has two; the rest is for loops that cross themselves."""
@@ -82,6 +90,8 @@ class Piece:
     area: int
     stroke: float | None = None
     """The width of its strokes in pixels, once it was asked for."""
+    strength: float | None = None
+    """How strong its ink is, 0 to 255, once it was asked for."""
 
     @property
     def box(self) -> Box:
@@ -150,13 +160,21 @@ def is_texture(labels: Labels) -> bool:
 
 
 def drop_texture(
-    labels: Labels, pieces: list[Piece], slopes: Slopes, level: float
+    labels: Labels, pieces: list[Piece], everything: list[Piece], slopes: Slopes, level: float
 ) -> tuple[list[Piece], list[tuple[Piece, str]]]:
-    """(what stands out from a textured ground, what does not with the reason)."""
-    ground = _ground_texture(labels, slopes.ink)
-    if ground <= TEXTURED * level:
-        return pieces, []
-    faint = [slopes.strength(labels, piece) < CLEAR_OF_TEXTURE * 255 for piece in pieces]
+    """(what stands out from a textured or littered ground, what does not with the reason).
+
+    `everything` is all ink, be it of strokes or not.
+    """
+    strengths = [slopes.strength(labels, piece) for piece in pieces]
+    least = 0.0
+    if _ground_texture(labels, slopes.ink) > TEXTURED * level:
+        least = CLEAR_OF_TEXTURE
+    if len(everything) > LITTER:
+        strong = LITTERED * max(strengths, default=0)
+        if sum(slopes.strength(labels, piece) < strong for piece in everything) > LITTER:
+            least = CLEAR_OF_LITTER
+    faint = [strength < least * 255 for strength in strengths]
     kept = [piece for piece, is_faint in zip(pieces, faint, strict=True) if not is_faint]
     return kept, [(piece, "texture") for piece, is_faint in zip(pieces, faint, strict=True) if is_faint]
 
@@ -293,13 +311,17 @@ class Slopes:
     noise: float
 
     @classmethod
-    def of(cls, ink: NDArray[np.uint8], noise: float) -> Slopes:
-        """Those of a picture's ink; `noise` is the standard deviation of its noise."""
+    def of(cls, inked: Ink) -> Slopes:
+        """Those of a picture's ink."""
+        ink = inked.values
         wide, narrow = (max(7, round(max(ink.shape) * share) | 1) for share in (EDGE_WIDTH, GRAIN_WIDTH))
-        sharp = cv2.morphologyEx(ink, cv2.MORPH_GRADIENT, np.ones((wide, wide), np.uint8))
+        around = np.ones((wide, wide), np.uint8)
+        # Where a picture's ground falls off, ink ends where the light does not.
+        rise = against_room(cv2.morphologyEx(inked.light, cv2.MORPH_GRADIENT, around), inked.ground)
+        sharp = cv2.min(rise, cv2.morphologyEx(ink, cv2.MORPH_GRADIENT, around))
         smooth = cv2.blur(ink, (narrow, narrow))
         smooth = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((narrow, narrow), np.uint8))
-        return cls(ink, np.asarray(sharp, np.uint8), np.asarray(smooth, np.uint8), noise)
+        return cls(ink, np.asarray(sharp, np.uint8), np.asarray(smooth, np.uint8), inked.noise)
 
     def fault(self, labels: Labels, piece: Piece) -> str | None:
         """Why the piece is no stroke; None where it may be one."""
@@ -310,7 +332,8 @@ class Slopes:
         if not edge.any():
             return "shading"
         strength = self.strength(labels, piece)
-        if percentile(count_levels(self.sharp[window], edge), 50) < MIN_EDGE * strength:
+        rises = count_levels(self.sharp[window], edge)
+        if percentile(rises, 50) < MIN_EDGE * strength or percentile(rises, 25) < MIN_SOFT_EDGE * strength:
             return "shading"
         blurred_away = percentile(count_levels(self.smooth[window], edge), 50) < MIN_SMOOTH_EDGE * strength
         return NOISE if blurred_away and self.is_weak(labels, piece) else None
@@ -327,8 +350,10 @@ class Slopes:
 
     def strength(self, labels: Labels, piece: Piece) -> float:
         """How strong the piece's ink is, 0 to 255."""
-        window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
-        return percentile(count_levels(self.ink[window], piece.mask(labels)), 75)
+        if piece.strength is None:
+            window = np.s_[piece.y : piece.bottom, piece.x : piece.right]
+            piece.strength = percentile(count_levels(self.ink[window], piece.mask(labels)), 75)
+        return piece.strength
 
 
 def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
