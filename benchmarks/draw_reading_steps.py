@@ -27,7 +27,7 @@ from edge_digits import Reader
 from edge_digits.cut import find_seams
 from edge_digits.draw import draw_reading
 from edge_digits.find import GROUND_WINDOW, find
-from edge_digits.ink import INK_LEVEL, find_ink, flatten
+from edge_digits.ink import INK_LEVEL, find_ink, flatten, has_light_ink
 from edge_digits.pieces import beside_sheet, connect
 from edge_digits.tiles import frame
 from edge_digits.ways import Part, find_ways
@@ -94,7 +94,7 @@ def draw_ink() -> Image:
     )
     rows = []
     for image in (paper, board):
-        inked = find_ink(image, GROUND_WINDOW)
+        inked = find_ink(image, GROUND_WINDOW, is_light=has_light_ink(image, GROUND_WINDOW))
         assert inked is not None
         dark, light = flatten(np.asarray(255 - image, np.uint8), GROUND_WINDOW), flatten(image, GROUND_WINDOW)
         titles = [(dark, "if ink is dark", not inked.is_light), (light, "if ink is light", inked.is_light)]
@@ -113,7 +113,7 @@ def draw_sheet() -> Image:
     turned = on_desk(sheet, "dark", -4, 2)
     top, left = (turned.shape[0] - 260) // 2, (turned.shape[1] - 330) // 2
     image = np.ascontiguousarray(turned[top - 45 : top + 225, left - 45 : left + 325])
-    inked = find_ink(image, GROUND_WINDOW)
+    inked = find_ink(image, GROUND_WINDOW, is_light=has_light_ink(image, GROUND_WINDOW))
     assert inked is not None
     labels, pieces = connect(inked.values, inked.level)
     outside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
@@ -135,7 +135,7 @@ def draw_pieces(reader: Reader) -> Image:
     rng = np.random.default_rng(1)
     for x, y in rng.integers(10, 320, (12, 2)):
         cv2.circle(image, (int(x), int(y)), 1, 80, -1)
-    inked = find_ink(image, GROUND_WINDOW)
+    inked = find_ink(image, GROUND_WINDOW, is_light=has_light_ink(image, GROUND_WINDOW))
     assert inked is not None
     labels, pieces = connect(inked.values, inked.level)
     mask = inked.values > inked.level * INK_LEVEL

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.group import MIN_HEIGHT, join_pieces, lines_of, sort_out, unstack
-from edge_digits.ink import INK_LEVEL, Ink, find_ink, shrink
+from edge_digits.ink import INK_LEVEL, Ink, find_ink, has_light_ink, shrink
 from edge_digits.levels import count_levels, percentile
 from edge_digits.opencv import cv2
 from edge_digits.pieces import (
@@ -23,6 +23,7 @@ from edge_digits.pieces import (
     is_texture,
     is_writing,
     mask_of,
+    reaches_border,
     set_apart,
     typical_stroke,
 )
@@ -40,6 +41,8 @@ GROUND_WINDOW = 1 / 3
 """Share of the picture's longer side: what is wider is ground, not stroke."""
 SHEET_WINDOW = 1 / 10
 """The same, where what was found is no writing, but a sheet of paper, or the desk it lies on."""
+NARROW = 5
+"""The same in strokes, where ink reaches the border of the picture and may be the corner of a shadow."""
 FAINTER = 0.9
 """The writing is looked for again where its usual strength is less than this share of the ink's."""
 
@@ -153,19 +156,25 @@ def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
 
 
 def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | None:
-    """The ink of a picture, without the desk that a sheet lies on; None where there is none above the noise."""
-    inked = find_ink(gray, GROUND_WINDOW)
+    """The ink of a picture, without the desk that a sheet lies on; None where there is none above the noise.
+
+    Where it seems to be a desk, or reaches the border as a shadow may, the ground is taken anew, with a lesser window.
+    """
+    inked = find_ink(gray, GROUND_WINDOW, is_light=has_light_ink(gray, GROUND_WINDOW))
     if inked is None:
         return None
     labels, pieces = connect(inked.values, inked.level)
-    if is_writing(labels, pieces):
+    if not is_writing(labels, pieces):
+        beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
+        inked = find_ink(gray, SHEET_WINDOW, is_light=has_light_ink(gray, SHEET_WINDOW, shaded=True))
+        inked = inked and (inked.without(beside) or inked)
+    elif reaches_border(labels):
+        narrow = max(SHEET_WINDOW, NARROW * typical_stroke(labels, pieces) / max(gray.shape))
+        if narrow < GROUND_WINDOW:
+            inked = find_ink(gray, narrow, is_light=inked.is_light)
+    else:
         return inked, labels, pieces
-    beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
-    inked = find_ink(gray, SHEET_WINDOW)
-    if inked is None:
-        return None
-    inked = inked.without(beside) or inked
-    return inked, *connect(inked.values, inked.level)
+    return None if inked is None else (inked, *connect(inked.values, inked.level))
 
 
 def _about(strokes: list[Piece], shape: tuple[int, ...], whole: Box) -> Box:

@@ -14,6 +14,8 @@ from edge_digits.levels import count_levels, otsu_threshold, percentile
 from edge_digits.opencv import cv2
 from edge_digits.tiles import SIDE
 
+EDGE_WIDTH = 1 / 24
+"""Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
 POLARITY_SIDE = 480
 """Pixels: enough to see whether ink is light or dark."""
 NOISE_SIDE = 400
@@ -59,23 +61,11 @@ class Ink:
         return None if level is None else replace(self, values=values, level=level)
 
 
-def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
-    """The ink of a picture, (H, W) uint8; None where there is none.
+def find_ink(gray: NDArray[np.uint8], window: float, *, is_light: bool) -> Ink | None:
+    """The ink of a picture, (H, W) uint8, which is light or dark; None where there is none.
 
     `window` is the share of the picture's longer side from which a thing is too wide for ink.
-
-    Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
-    than the strokes are. Where the two are much the same, and in a small picture, which bold strokes may fill, the
-    border decides.
     """
-    small = shrink(gray, POLARITY_SIDE)
-    grain = noise(small)  # of a picture and of its negative it is the same
-    shares = [_ink_share(light, window, grain) for light in (small, np.asarray(255 - small, np.uint8))]
-    less, more = sorted(shares)
-    if less < float("inf") and (max(gray.shape) < MIN_SCENE or more < CLEARLY_LESS_INK * less):
-        is_light = is_light_on_dark(gray)
-    else:
-        is_light = shares[0] < shares[1]
     light = gray if is_light else np.asarray(255 - gray, np.uint8)
     ground = find_ground(light, window, sharp=True)
     ink = against_room(cv2.subtract(light, ground), ground)
@@ -84,9 +74,38 @@ def find_ink(gray: NDArray[np.uint8], window: float) -> Ink | None:
     return None if level is None else Ink(ink, level, is_light, grain, light, ground)
 
 
-def _ink_share(light: NDArray[np.uint8], window: float, noise: float) -> float:
-    """The share of a picture that is ink, if ink is light; infinite where there is none."""
-    ink = flatten(light, window)
+def has_light_ink(gray: NDArray[np.uint8], window: float, *, shaded: bool = False) -> bool:
+    """Whether the ink of a picture, (H, W) uint8, is light rather than dark.
+
+    Looked for both as light and as dark: the wrong way round, the paper about the strokes is the ink, and that is more
+    than the strokes are. Where the two are much the same, or the picture is known to be shaded, only ink that rises
+    steeply counts. Where those are much the same, too, and in a small picture, which bold strokes may fill, the border
+    decides.
+    """
+    if max(gray.shape) < MIN_SCENE:
+        return is_light_on_dark(gray)
+    small = shrink(gray, POLARITY_SIDE)
+    grain = noise(small)  # of a picture and of its negative it is the same
+    around = np.ones((max(7, round(max(small.shape) * EDGE_WIDTH) | 1),) * 2, np.uint8)
+    for steep in (True,) if shaded else (False, True):
+        rise = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, around) if steep else None
+        shares = [_ink_share(light, rise, window, grain) for light in (small, np.asarray(255 - small, np.uint8))]
+        less, more = sorted(shares)
+        if less == float("inf") or more >= CLEARLY_LESS_INK * less:
+            return shares[0] < shares[1]
+    return is_light_on_dark(gray)
+
+
+def _ink_share(light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window: float, noise: float) -> float:
+    """The share of a picture that is ink, if ink is light; infinite where there is none.
+
+    `rise`, (H, W) uint8, is by how much the picture rises about each pixel; what lies higher above its ground is none.
+    """
+    ground = find_ground(light, window)
+    above = cv2.subtract(light, ground)
+    if rise is not None:
+        above[cv2.compare(above, rise, cv2.CMP_GT) > 0] = 0
+    ink = against_room(above, ground)
     level = ink_level(ink, noise)
     return float("inf") if level is None else float(np.mean(ink > level * INK_LEVEL))
 

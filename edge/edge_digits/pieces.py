@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.ink import INK_LEVEL, MIN_SCENE, Ink, against_room
+from edge_digits.ink import EDGE_WIDTH, INK_LEVEL, MIN_SCENE, Ink, against_room
 from edge_digits.levels import count_levels, percentile
 from edge_digits.opencv import cv2
 from edge_digits.reading import Box
@@ -29,8 +29,6 @@ SHEET = 0.15
 EDGE_OF_SHEET = 1 / 100
 """Share of the picture's longer side that a sheet's edge, with its shadow, is wide."""
 BLOB, NOISE = "a blob", "noise"
-EDGE_WIDTH = 1 / 24
-"""Share of the picture's longer side within which a stroke's edge rises, even in a tile enlarged to a picture."""
 MIN_EDGE = 0.7
 """Share of a stroke's strength that it rises by within that width on half of its edge …"""
 MIN_SOFT_EDGE = 0.5
@@ -251,6 +249,11 @@ def _components(mask: NDArray[np.uint8]) -> tuple[Labels, NDArray[np.int32]]:
     """Labels and stats of connected ink, over corners too; by an algorithm three times as fast as the default."""
     _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
     return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
+
+
+def reaches_border(labels: Labels) -> bool:
+    """Whether ink is cut off by the border of a picture, or is no ink but the corner of a shadow."""
+    return any(side.any() for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]))
 
 
 def is_writing(labels: Labels, pieces: list[Piece]) -> bool:
