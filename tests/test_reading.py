@@ -159,6 +159,7 @@ MET = [
     Property("ballpoint", lambda n: number(n, height=100, stroke=0.04, ink=DARK_INKS[n % 2]), 30, 0.9),
     Property("hairline", lambda n: number(n, height=100, stroke=0.012), 30, 0.9),
     Property("soft pencil", lambda n: number(n, height=60, stroke=0.035, ink=110.0, kind="noisy"), 30, 0.9),
+    Property("hard pencil", lambda n: number(n, height=60, stroke=0.035, ink=150.0, kind="noisy"), 30, 0.9),
     Property("marker", lambda n: number(n, height=60, stroke=0.2), 30, 0.85),
     Property("pieces broken off above", lambda n: number(n, height=60, broken=(0.04, 0.2)), 30, 0.75),
     Property("some noise", lambda n: noisy_number(n, 10), 30, 0.95),
@@ -177,7 +178,6 @@ MET = [
     *(Property(f"{mark} between digits", partial(marked_number, mark=mark), 20, 0.95) for mark in ".-:"),
 ]
 MISSED = [
-    Property("hard pencil", lambda n: number(n, height=60, stroke=0.035, ink=150.0, kind="noisy"), 30, 0.9),
     Property("digits broken in two", lambda n: number(n, height=60, broken=(0.04, 0.5)), 30, 0.8),
     Property("a desk all round", lambda n: on_a_desk(n, ("dark", "grey", "wooden")[n % 3]), 12, 0.9),
     Property("/ between digits", partial(marked_number, mark="/"), 20, 0.9),

@@ -39,7 +39,7 @@ MIN_SMOOTH_EDGE = 0.3
 """Share of a stroke's strength that it still rises by then: clumps of noise lose more, and so do hairlines …"""
 SPECK = 0.1
 """Share of the tallest piece's height, or of the largest one's area, up to which a piece is a speck."""
-NOISE_REACH = 20
+NOISE_REACH = 14
 """… but hairlines stand out from the noise: by more than this many of its standard deviations."""
 MAX_INK = 0.4
 """Share of a picture that its ink may cover; more, and it is a texture."""
@@ -57,6 +57,8 @@ CLEAR_OF_LITTER = 0.5
 """… and only what is stronger than this share of the strongest ink there can be may be writing."""
 MAX_HOLES = 4
 """An 8 has two; the rest is for loops that cross themselves."""
+MAX_BAYS = 10
+"""An 8 that touches all four sides of the picture has eight, its loops counted in."""
 MIN_HOLE = 0.001
 """Share of its box that a hole covers at least to count."""
 SLIVER = 2
@@ -295,11 +297,21 @@ def _is_blob(labels: Labels, piece: Piece) -> bool:
 
 
 def _is_grid(labels: Labels, piece: Piece) -> bool:
-    """Whether the piece has more holes than any digit, specks apart: squared paper, a net, a printed pattern."""
-    contours, hierarchy = cv2.findContours(piece.mask(labels), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    least = MIN_HOLE * piece.w * piece.h
+    """Whether the piece has more holes than any digit, specks apart: squared paper, a net, a printed pattern.
+
+    Or, where it fills the picture, more bays between itself and the border: ruled paper with a margin.
+    """
+    mask = piece.mask(labels)
+    if _holes(mask) > MAX_HOLES:
+        return True
+    return mask.shape == labels.shape and _holes(np.pad(mask, 1, constant_values=255)) > MAX_BAYS
+
+
+def _holes(mask: NDArray[np.uint8]) -> int:
+    """How many holes a mask, (h, w), has, specks apart."""
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     holes = [c for c, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True) if parent >= 0]
-    return sum(cv2.contourArea(hole) > least for hole in holes) > MAX_HOLES
+    return sum(cv2.contourArea(hole) > MIN_HOLE * mask.size for hole in holes)
 
 
 @dataclass(frozen=True)
