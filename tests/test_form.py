@@ -85,6 +85,31 @@ def test_the_region_that_costs_least_is_dropped_where_there_is_one_too_many() ->
     assert text(Form.of_count(2), []) is None
 
 
+@pytest.mark.parametrize("pattern", [r"\d{2}/\d{2}", r"\d\d / \d\d", r"\d{1,2}/\d{2}"])
+def test_what_stands_where_the_pattern_has_a_mark_is_passed_over(pattern: str) -> None:
+    regions = [one(d3=0.9), one(d7=0.9), one(d1=0.99), one(d4=0.9), one(d2=0.9)]
+    fit = Form.of_pattern(pattern).fit(regions)
+    assert fit is not None
+    assert [digit for _, digit, _ in fit.digits] == [3, 7, 4, 2]
+    assert fit.dropped == regions[2][0].parts
+
+
+def test_nothing_is_passed_over_where_all_of_it_may_be_read() -> None:
+    assert text(Form.of_pattern(r"\d{1,3}/\d{2}"), [one(d3=0.9)] * 5) == "33333"
+
+
+def test_digits_that_were_cut_out_against_the_picture_are_not_sure() -> None:
+    def surest(worth: float) -> float:
+        two = Way((part(d1=0.99), part(d5=0.99)), worth)
+        fit = Form.of_count(2).fit([[*one(d4=0.9), two]])
+        assert fit is not None
+        return max(sure for _, _, sure in fit.digits)
+
+    assert surest(2.0) > 0.95
+    assert surest(-6.0) < 0.1
+    assert surest(-2000.0) < 1e-9
+
+
 def test_confidence_is_the_share_among_the_digits_that_may_stand_there() -> None:
     fit = Form.of_pattern("[35]").fit([one(d3=0.2, d5=0.1, d8=0.6)])
     assert fit is not None

@@ -236,6 +236,20 @@ def test_a_mark_between_digits_is_rejected_with_a_reason(reader: Reader, mark: s
         assert [bool(r.reason) for r in between] == [True]
 
 
+def test_a_slash_is_passed_over_where_the_pattern_has_one() -> None:
+    dates = Reader(pattern=r"\d{2}/\d{2}")
+    pictures = [marked_number(seed, "/") for seed in range(20)]
+    assert np.mean([dates.read(picture.image).text == picture.text for picture in pictures]) >= 0.9
+
+
+def test_a_wrong_count_is_not_read_with_confidence() -> None:
+    """Digits that do not touch are cut only because there are said to be more: that is nothing to be sure of."""
+    four = Reader(count=4)
+    readings = [four.read(number(seed, height=60).image) for seed in range(20)]
+    assert all(len(reading.digits) == 4 for reading in readings)
+    assert np.mean([min(digit.confidence for digit in reading.digits) < 0.5 for reading in readings]) >= 0.8
+
+
 @pytest.mark.parametrize("height", [30, 300, 2400])
 def test_digits_in_a_photo_of_12_megapixels_are_read(reader: Reader, height: int) -> None:
     """From 1 % of its height to nearly all of it."""

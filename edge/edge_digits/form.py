@@ -2,7 +2,7 @@ r"""What the caller knows of a number: how many digits it has, or its pattern; a
 
 A pattern is a regular expression of digits: `\d` and `[0-3]` stand for one digit that is read, `7` for a seven, and
 `{4}`, `{2,4}`, `?`, `+` and `*` repeat what stands before. Whatever else is in it, `:` or `\.` or a blank, is a mark
-between the digits, which is not read.
+between the digits, which is not read: what has the shape of a digit there, as a slash has, is passed over.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ MOST = 1000
 """Digits that a pattern may have at most, repetitions without end apart."""
 DROP = -8.0
 """What it is worth, in nats, to take a region for no digit so that the rest fits."""
+MARK = -1.0
+"""The same where the pattern has a mark: there mostly is none to pass over, as few have the shape of a digit."""
+FORCED = -3.0
+"""Nats that a cut is worth at least where digits touch: of 148 touching pairs one was worth less, of 150 single digits
+only eight were worth more."""
 _TOKEN = re.compile(
     r"(?P<any>\\d)|\[(?P<set>[0-9-]+)\]|(?P<one>[0-9])|(?P<mark>\\[^\w]|[^\\\[\](){}?+*|^$\w]|\s)"
     r"|(?P<bad>.)", re.S,
@@ -50,8 +55,8 @@ class Fit:
 class Form:
     """The form that a reading must have."""
 
-    def __init__(self, text: str, places: Sequence[Place]) -> None:
-        self.text, self._places = text, tuple(places)
+    def __init__(self, text: str, places: Sequence[Place], marks: Sequence[int] = ()) -> None:
+        self.text, self._places, self._marks = text, tuple(places), tuple(marks)
 
     def __str__(self) -> str:
         return self.text
@@ -67,6 +72,7 @@ class Form:
     def of_pattern(cls, pattern: str) -> Form:
         r"""A pattern such as `\d{2}:\d{2}`. Raises UsageError, with the place, for what it cannot be."""
         places: list[Place] = []
+        marks: list[int] = []
         at = 0
         while at < len(pattern):
             token = _TOKEN.match(pattern, at)
@@ -79,11 +85,13 @@ class Form:
             at = token.end()
             times = _TIMES.match(pattern, at)
             at = times.end() if times else at
-            if not token["mark"]:
+            if token["mark"]:
+                marks.append(len(places))
+            else:
                 places += _repeated(Place(_digits(pattern, token)), times, pattern)
         if not places:
             raise UsageError(f"--pattern {pattern!r}: there is no digit in it, such as \\d{{4}}")
-        return cls(f"--pattern {pattern}", places)
+        return cls(f"--pattern {pattern}", places, marks)
 
     def fit(self, regions: Sequence[Sequence[Way]]) -> Fit | None:
         """The likeliest reading of this form, from the ways to read each region; None where there is none."""
@@ -91,19 +99,26 @@ class Form:
         for ways in regions:
             following: dict[int, tuple[float, Fit]] = {}
             for place, (worth, fit) in best.items():
-                _keep(following, place, worth + DROP, Fit(fit.digits, (*fit.dropped, *ways[0].parts)))
+                dropped = Fit(fit.digits, (*fit.dropped, *ways[0].parts))
+                _keep(following, place, worth + DROP, dropped)
+                for mark in self._marks_after(place):
+                    _keep(following, mark, worth + MARK, dropped)
                 for way in ways:
                     reached = {place: (worth + way.worth, fit)}
                     for part in way.parts:
-                        reached = self._read(part, reached)
+                        reached = self._read(part, reached, way.belief(FORCED))
                     for end, (total, longer) in reached.items():
                         _keep(following, end, total, longer)
             best = following
         ends = [found for place, found in best.items() if all(p.optional for p in self._places[place:])]
         return max(ends, key=lambda found: found[0])[1] if ends else None
 
-    def _read(self, part: Part, reached: dict[int, tuple[float, Fit]]) -> dict[int, tuple[float, Fit]]:
-        """One part more, from each place that was reached."""
+    def _marks_after(self, place: int) -> list[int]:
+        """The marks that may come next, once the digits before a place are read."""
+        return [mark for mark in self._marks if mark >= place and all(p.optional for p in self._places[place:mark])]
+
+    def _read(self, part: Part, reached: dict[int, tuple[float, Fit]], belief: float) -> dict[int, tuple[float, Fit]]:
+        """One part more, from each place that was reached; `belief` is how sure it is that it is a digit of its own."""
         likeliest = float(part.probabilities.max())
         further: dict[int, tuple[float, Fit]] = {}
         for start, (worth, fit) in reached.items():
@@ -113,7 +128,7 @@ class Form:
                 given = float(part.probabilities[digit])
                 sure = given / max(sum(float(part.probabilities[other]) for other in here.digits), 1e-9)
                 total = worth + PARTS * (math.log(max(given, 1e-9)) - math.log(likeliest))
-                longer = Fit((*fit.digits, (part, digit, sure)), fit.dropped)
+                longer = Fit((*fit.digits, (part, digit, belief * sure)), fit.dropped)
                 _keep(further, place + 1, total, longer)
                 if here.repeated:
                     _keep(further, place, total, longer)

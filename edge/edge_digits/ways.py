@@ -58,6 +58,11 @@ class Way:
     worth: float
     """In nats, against reading it as one digit."""
 
+    def belief(self, least: float) -> float:
+        """How sure its cuts are, 0 to 1, where each is worth so many nats if they are as likely as not."""
+        cuts = len(self.parts) - 1
+        return 1 / (1 + math.exp(min(cuts * least - self.worth, 700))) if cuts else 1.0
+
 
 def find_ways(whole: Part, classify: Classify, most: int | None = None) -> list[Way]:
     """The best way to read a region as one digit, as two, as three, …, up to `most`.
