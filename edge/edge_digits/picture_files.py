@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.draw import draw_reading
-from edge_digits.errors import ImageError, OutputError, OutputExistsError
+from edge_digits.errors import OutputError, OutputExistsError
 from edge_digits.explain import Explanation, explain, text_lines
 from edge_digits.explain_sheet import draw_explanation
 from edge_digits.half_blocks import Colours
 from edge_digits.images import PictureSource
 from edge_digits.outputs import open_output
 from edge_digits.reader import Reader, Trace
-from edge_digits.reading import Record, error_record
+from edge_digits.reading import Record
 from edge_digits.sheet import encode_png
 
 _MAX_NAME = 200
@@ -69,15 +69,13 @@ class PictureFiles:
 
     def read(self, number: int, reader: Reader, top: int = 0) -> tuple[Record, list[str]]:
         """The record of picture `number`, from 0, and what stands below it as text; its files are written."""
-        picture = self._pictures[number]
-        try:
-            trace = reader.trace(picture.load(max_pixels=reader.max_pixels))
-        except ImageError as error:
-            return error_record(picture.source, error.reason), []
+        record, trace = reader.record_and_trace(self._pictures[number], top)
+        if trace is None:
+            return record, []
         explanation = explain(trace)
         self._write_files(number, trace, explanation)
         below = text_lines(explanation, tiles=self._asked.show, words=self._asked.explain is not None)
-        return trace.reading.record(picture.source, top), list(below)
+        return record, list(below)
 
     def _write_files(self, number: int, trace: Trace, explanation: Explanation) -> None:
         if save := self._read_path(number):

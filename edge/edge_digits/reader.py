@@ -104,10 +104,15 @@ class Reader:
 
     def record(self, picture: PictureSource, top: int = 0) -> Record:
         """The record of a picture that was found; what cannot be read has its reason under `error`."""
+        return self.record_and_trace(picture, top)[0]
+
+    def record_and_trace(self, picture: PictureSource, top: int = 0) -> tuple[Record, Trace | None]:
+        """As `record`, with the steps that led there; None where it cannot be read."""
         try:
-            return self._trace(picture.load(max_pixels=self.max_pixels)).reading.record(picture.source, top)
+            trace = self._trace(picture.load(max_pixels=self.max_pixels))
         except ImageError as error:
-            return error_record(picture.source, error.reason)
+            return error_record(picture.source, error.reason), None
+        return trace.reading.record(picture.source, top), trace
 
     def _trace(self, image: NDArray[np.uint8]) -> Trace:
         tile = as_tile(image)
