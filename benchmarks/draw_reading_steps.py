@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from no_digits import blank_picture, letter_picture
+from no_digits import letter_picture, texture_picture
 from pictures import compose, lit, mnist, noisy, on_desk, write_number
 from touching import touching_pair
 
@@ -248,7 +248,7 @@ def draw_limits(reader: Reader) -> Image:
         ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.4), seed=2).image),
         ("pencil in noise", "5", noisy(fine.image, 14, 1)),
         ("they touch", "62", pair_of(tiles, labels, 3151, 1429)[0]),
-        ("a shadow's edge", "nothing", blank_picture("shadow", 4)),
+        ("pebbles", "nothing", texture_picture("pebbles", 102)),
     )
     cells = []
     for name, truth, image in cases:

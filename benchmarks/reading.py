@@ -1,8 +1,10 @@
 """What the reader makes of pictures without a digit, of other collections, and how long it takes.
 
-`python benchmarks/reading.py [--model digits] [--each 40] [--digits FILE.npz]…` prints shares with 95 % intervals.
+`python benchmarks/reading.py [--model digits] [--each 40] [--seed 0] [--digits FILE.npz]…` prints shares with 95 %
+intervals.
 
-Blank papers, textures and letters are those of tests/no_digits.py, the same each time; they should be read as "".
+Blank papers, textures, doodles, logos and letters are those of tests/no_digits.py, the same each time; they
+should be read as "".
 Letters are the strokes of the fonts of the OpenCV that is installed: other versions have other fonts.
 A collection holds two arrays, small images (n, H, W) uint8, ink bright on black, and labels (n,); each is read as a
 picture of its own, as it is and as dark ink on light paper with a margin. Right is exactly that one digit.
@@ -29,7 +31,9 @@ from no_digits import (
     OTHER_LETTERS,
     TEXTURES,
     blank_picture,
+    doodle_picture,
     letter_pictures,
+    logo_picture,
     texture_picture,
     word_picture,
 )
@@ -64,16 +68,17 @@ def report(name: str, right: int, n: int, more: str = "") -> None:
     print(f"{name:28}{n:>6,}{100 * right / n:>9.2f} %  {100 * low:6.2f} to {100 * high:6.2f} %  {more}", flush=True)
 
 
-def nothing_to_read(reader: Reader, each: int) -> None:
-    """Blank papers, textures and letters, `each` of a kind."""
+def nothing_to_read(reader: Reader, each: int, seed: int) -> None:
+    """Blank papers, textures, doodles, logos and letters, `each` of a kind; `seed` is that of the first."""
+    seeds = range(seed, seed + each)
     for what, kinds, make in (("blank", BLANKS, blank_picture), ("texture", TEXTURES, texture_picture)):
-        counts = [
-            measure(reader, f"{what}: {kind}", ((make(kind, seed), "") for seed in range(each))) for kind in kinds
-        ]
+        counts = [measure(reader, f"{what}: {kind}", ((make(kind, n), "") for n in seeds)) for kind in kinds]
         report(f"{what}: all", *map(sum, zip(*counts, strict=True)))
+    measure(reader, "doodles", ((doodle_picture(n), "") for n in seeds))
+    measure(reader, "printed logos with a word", ((logo_picture(n), "") for n in seeds))
     for name, letters in (("letters like digits", LOOKALIKES), ("other letters", OTHER_LETTERS)):
         measure(reader, name, ((image, "") for image in letter_pictures(letters, each * 10)))
-    measure(reader, "words of other letters", ((word_picture(seed), "") for seed in range(each * 5)))
+    measure(reader, "words of other letters", ((word_picture(n), "") for n in range(each * 5)))
 
 
 def collection(path: Path) -> tuple[Tiles, NDArray[np.int64]]:
@@ -123,11 +128,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="digits")
     parser.add_argument("--each", type=int, default=40, help="pictures of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the first picture of each kind")
     parser.add_argument("--digits", type=Path, action="append", default=[], help="an .npz of small images and labels")
     asked = parser.parse_args()
     reader = Reader(asked.model)
     print(f"{'kind':28}{'n':>6}{'right':>11}  95 % interval")
-    nothing_to_read(reader, asked.each)
+    nothing_to_read(reader, asked.each, asked.seed)
     for path in asked.digits:
         images, labels = collection(path)
         measure(reader, f"{path.stem}: as it is", with_truth(images, labels))

@@ -1,4 +1,4 @@
-"""Pictures without a digit: blank papers, textures, letters. Each is fixed by its kind and seed."""
+"""Pictures without a digit: blank papers, textures, letters, doodles, logos. Each is fixed by its kind and seed."""
 
 from __future__ import annotations
 
@@ -265,3 +265,69 @@ def word_picture(seed: int) -> Tiles:
     """A word of three to six letters, none of which looks like a digit."""
     rng = np.random.default_rng([seed, 2])
     return letter_picture("".join(rng.choice(list(OTHER_LETTERS), int(rng.integers(3, 7)))), seed)
+
+
+# ---- doodles and logos
+
+
+def doodle_picture(seed: int) -> Tiles:
+    """One to four scribbles of a pen on paper: a curve through random points, a star, a heart, or an arrow."""
+    rng = np.random.default_rng([seed, 3])
+    height, width = SIZES[seed % len(SIZES)]
+    sheet = _plain(rng, height, width)
+    for _ in range(int(rng.integers(1, 5))):
+        outline = _OUTLINES[int(rng.integers(len(_OUTLINES)))](rng)
+        size, turn = rng.uniform(0.1, 0.4) * height, rng.uniform(-0.4, 0.4)
+        turned = outline @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        middle = rng.uniform(0.25, 0.75, 2) * (width, height)
+        points = np.rint(turned * size / 2 + middle).astype(np.int32)
+        pen = max(1, round(size * rng.uniform(0.02, 0.07)))
+        cv2.polylines(sheet, [points], False, float(rng.uniform(20, 90)), pen, cv2.LINE_AA)
+    return exposed(sheet)
+
+
+def logo_picture(seed: int) -> Tiles:
+    """A printed badge: one to three solid shapes in each other, with a word of capitals below or in it."""
+    rng = np.random.default_rng([seed, 4])
+    height, width = SIZES[seed % len(SIZES)]
+    sheet = exposed(_plain(rng, height, width))
+    middle, size = (width // 2, height // 2), float(rng.uniform(0.15, 0.35) * height)
+    shades = (rng.uniform(20, 120), 245.0, rng.uniform(20, 160))
+    for ring in range(int(rng.integers(1, 4))):
+        sides = int(rng.choice([3, 4, 6, 60]))
+        angles = np.arange(sides) * 2 * np.pi / sides + rng.uniform(0, np.pi)
+        corners = np.stack([np.cos(angles), np.sin(angles)], axis=1) * size * 0.7**ring + middle
+        cv2.fillPoly(sheet, [np.rint(corners).astype(np.int32)], float(shades[ring]), cv2.LINE_AA)
+    word = "".join(rng.choice(list("ACEFHKLMNPRTUVWXY"), int(rng.integers(3, 7))))
+    scale = size / 60
+    at = middle[0] - round(scale * 10 * len(word)), round(middle[1] + size + 30 * scale)
+    cv2.putText(sheet, word, at, cv2.FONT_HERSHEY_DUPLEX, scale, 40, max(1, round(3 * scale)), cv2.LINE_AA)
+    return sheet
+
+
+def _scribble(rng: np.random.Generator) -> NDArray[np.float64]:
+    """(n, 2), within -1 and 1: a curve of a few waves, across and along."""
+    along = np.linspace(0, 2 * np.pi, 200)
+    waves = [sum(rng.normal(0, 1) * np.sin(k * along + rng.uniform(0, 6)) for k in (1, 2, 3, 5)) for _ in range(2)]
+    curve = np.stack(waves, axis=1)
+    return np.asarray(curve / np.abs(curve).max(), np.float64)
+
+
+def _star(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Drawn in one go."""
+    angles = np.arange(6) * 4 * np.pi / 5 + rng.uniform(0, 6)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _heart(rng: np.random.Generator) -> NDArray[np.float64]:
+    t = np.linspace(0, 2 * np.pi, 100)
+    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 16
+    return np.stack([np.sin(t) ** 3, y], axis=1) * rng.uniform(0.8, 1)
+
+
+def _arrow(rng: np.random.Generator) -> NDArray[np.float64]:
+    head = rng.uniform(0.2, 0.4)
+    return np.array([[-1, 0], [1, 0], [1 - head, -head], [1, 0], [1 - head, head]])
+
+
+_OUTLINES = (_scribble, _scribble, _star, _heart, _arrow)
