@@ -168,7 +168,7 @@ def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | 
         beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
         inked = find_ink(gray, SHEET_WINDOW, is_light=has_light_ink(gray, SHEET_WINDOW, shaded=True))
         inked = inked and (inked.without(beside) or inked)
-    elif reaches_border(labels):
+    elif reaches_border(labels) and len(pieces) < MAX_PIECES:
         narrow = max(SHEET_WINDOW, NARROW * typical_stroke(labels, pieces) / max(gray.shape))
         if narrow < GROUND_WINDOW:
             inked = find_ink(gray, narrow, is_light=inked.is_light)
