@@ -22,8 +22,8 @@ DROP = -8.0
 MARK = -1.0
 """The same where the pattern has a mark: there mostly is none to pass over, as few have the shape of a digit."""
 FORCED = -3.0
-"""Nats that a cut is worth at least where digits touch: of 124 touching pairs that were read right one was worth less, of
-125 single digits only seven were worth more."""
+"""Nats that a cut is worth at least where digits touch: of 124 touching pairs that are read right one is worth less,
+of 125 single digits only seven are worth more."""
 _TOKEN = re.compile(
     r"(?P<any>\\d)|\[(?P<set>[0-9-]+)\]|(?P<one>[0-9])|(?P<mark>\\[^\w]|[^\\\[\](){}?+*|^$\w]|\s)"
     r"|(?P<bad>.)", re.S,
