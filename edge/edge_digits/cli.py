@@ -22,9 +22,10 @@ from edge_digits.errors import (
     ModelError,
     OutputError,
     OutputExistsError,
+    SourceError,
     UsageError,
 )
-from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE
+from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE, STABLE
 from edge_digits.outputs import open_output
 
 if TYPE_CHECKING:
@@ -399,35 +400,83 @@ def show(
 @app.command()
 @_command
 def webcam(
-    source: Annotated[str, typer.Option(help="A camera's number or device, a video file, a folder, a URL.")] = "0",
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A camera (0, /dev/video0), a video, a folder, a pattern, a URL, -.", show_default="0"),
+    ] = None,
+    source_option: Annotated[str | None, typer.Option("--source", help="The same, as an option.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name the cameras there are, and end.")] = False,
+    size: Annotated[str | None, typer.Option(help="Ask the camera for frames of WIDTHxHEIGHT.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.5, max=500, help="Frames a second: of a camera, a folder, -.")
+    ] = None,
+    rotate: Annotated[int, typer.Option(help="Turn frames clockwise by 0, 90, 180 or 270 degrees.")] = 0,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Exchange left and right.")] = False,
+    roi: Annotated[str | None, typer.Option(help="Read this part alone: X,Y,WIDTH,HEIGHT.")] = None,
+    realtime: Annotated[bool, typer.Option("--realtime", help="Play files at their own rate.")] = False,
+    retries: Annotated[int, typer.Option(min=0, help="Times to open a lost camera or stream again.")] = 3,
+    stable: Annotated[
+        float | None, typer.Option(min=0, help="Seconds that a reading must hold.  [default: 0.4]")
+    ] = None,
+    every_frame: Annotated[
+        bool, typer.Option("--every-frame", help="Print a record of each frame, no events.")
+    ] = False,
+    on_reading: Annotated[str | None, typer.Option(help="Run 'CMD {text}' for each reading.")] = None,
     window: Annotated[bool, typer.Option("--window/--no-window", help="Show what is read.")] = True,
     output: Annotated[str | None, typer.Option("-o", "--output", help="Record the drawn frames: out.mp4.")] = None,
-    format: Annotated[FrameFormat, typer.Option(help="text: what changes; jsonl: each frame.")] = FrameFormat.text,
+    record: Annotated[Path | None, typer.Option(help="Keep frames and decisions in a folder, to be run again.")] = None,
+    collect: Annotated[Path | None, typer.Option(help="Save labelled tiles here: space, then 0 to 9.")] = None,
+    format: Annotated[FrameFormat, typer.Option(help="How events or frames are printed.")] = FrameFormat.jsonl,
     max_frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
-    model: Model = "digits",
+    model: Annotated[str | None, typer.Option(help="A bundled model or an .onnx.  [default: digits]")] = None,
     force: Force = False,
 ) -> int:
-    """Read digits from a camera, a stream, a video or a folder of frames. q or Esc ends it.
+    """Read numbers from a camera, a stream, a video or a folder of frames, and tell each once it is sure.
 
-    Example: edge-digits webcam --source clip.mp4 --no-window --format jsonl
+    One JSON line when a number appears, changes or is gone. In the window, q or Esc ends it.
+
+    Example: edge-digits webcam clip.mp4 --no-window
     """
     from edge_digits.live import LiveSettings, run
     from edge_digits.outputs import check_output
     from edge_digits.reader import Reader
-    from edge_digits.video import open_source
+    from edge_digits.replay import recorded_settings
+    from edge_digits.stop import Stop
+    from edge_digits.video import SourceSettings, open_source
+    from edge_digits.view import View, parse_roi, parse_size
 
+    if list_:
+        return _list_cameras()
+    if source is not None and source_option is not None:
+        raise UsageError("SOURCE and --source are the same: give one")
+    source = source or source_option or "0"
     if output is not None:
         check_output(output, force=force)
+    opening = SourceSettings(parse_size(size) if size else None, fps, retries)
+    view = View(rotate, mirror, parse_roi(roi) if roi else None)
+    before = recorded_settings(source)  # of what --record has kept
+    model = model or str(before.get("model", "digits"))
+    settings = LiveSettings(
+        window=window, output=output, format=format.value, every_frame=every_frame or before.get("every_frame", False),
+        stable=float(before.get("stable", STABLE)) if stable is None else stable, max_frames=max_frames,
+        realtime=realtime, view=view, record=record, about={"model": model}, collect=collect, on_reading=on_reading,
+        force=force,
+    )  # fmt: skip
     reader = Reader(model)
-    settings = LiveSettings(window, output, format.value, max_frames, force)
-    with open_source(source, note=_note) as frames, open_output("-", force=True) as out:
-        done = run(frames, reader, settings, stdout=out, note=_note)
-    rate = f", {done.frames / done.seconds:.0f} a second" if done.seconds else ""
-    dropped = f", {done.dropped:,} dropped" if done.dropped else ""
-    plural = "" if done.frames == 1 else "s"
-    recorded = f", recorded to {done.output}" if done.output else ""
-    _note(f"{done.frames:,} frame{plural} read{rate}{dropped}{recorded}")
-    return 1 if done.failed else 0
+    with open_source(source, opening, note=_note) as frames, open_output("-", force=True) as out, Stop() as stop:
+        done = run(frames, reader, settings, stdout=out, note=_note, stop=stop)
+    _note(done.describe())
+    return stop.code or (1 if done.failed or done.cut_short else 0)
+
+
+def _list_cameras() -> int:
+    from edge_digits.cameras import list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
+        raise SourceError("no camera found; a video file, a folder or a URL can be read, too")
+    _print(*(camera.describe() for camera in cameras))
+    return 0
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,11 @@ _STRIP = 100
 """Pixels of the shortest side of a long strip, likewise."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_WHITE, _DARK, _GREEN, _ORANGE = (255, 255, 255), (40, 28, 20), (80, 200, 0), (0, 120, 255)  # blue, green, red
+_WHITE, _DARK = (255, 255, 255), (40, 28, 20)  # blue, green, red
+_GREEN, _AMBER, _ORANGE = (80, 200, 0), (0, 190, 255), (0, 120, 255)
+
+_HATCH = 7
+"""Lines' widths from one line of a hatching to the next."""
 
 
 def draw_reading(
@@ -35,29 +39,67 @@ def draw_reading(
     Raises ValueError for a scale below 1.
     """
     if scale is None:
-        scale = _legible_scale(image)
+        scale = legible_scale(image)
     elif scale < 1:
         raise ValueError(f"scale must be at least 1, not {scale}")
     canvas = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image.copy()
     if scale > 1:
         canvas = canvas.repeat(scale, axis=0).repeat(scale, axis=1)
+    draw_marks(canvas, scaled(reading, scale), Marks(caption=caption, labels=labels))
+    return canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is drawn besides boxes and rejected ink."""
+
+    caption: str = ""
+    """A line for the lower left corner."""
+    labels: bool = True
+    """Each digit with its confidence beside its box."""
+    status: str = ""
+    """A line for the upper right corner."""
+    doubtful: frozenset[Box] = frozenset()
+    """The boxes of digits that are not sure yet: in another colour."""
+    chosen: Box | None = None
+    """The box of a digit that is looked at: drawn thick."""
+
+
+def draw_marks(canvas: Image, reading: Reading, marks: Marks) -> None:
+    """Draws `reading`, in pixels of the canvas, on it: (H, W, 3) uint8 BGR."""
     height, width = canvas.shape[:2]
     pen = _Pen.for_picture(height, width)
-    _draw_rejected(canvas, [_scaled(rejected.box, scale) for rejected in reading.rejected], pen)
-    boxes = [_scaled(digit.box, scale) for digit in reading.digits]
+    for rejected in reading.rejected:
+        _draw_rejected(canvas, rejected.box, pen)
+    boxes = [digit.box for digit in reading.digits]
     for box in boxes:
-        _draw_box(canvas, box, pen)
+        _draw_box(canvas, box, pen, _AMBER if box in marks.doubtful else _GREEN, bold=box == marks.chosen)
     taken = list(boxes)
-    if caption:
-        label = _Label(_shortened(caption, width, pen))
-        w, h = label.size(pen)
-        taken.append((0, max(0, height - h), w, h))
-        _draw_label(canvas, label, taken[-1], pen)
-    for digit, box in zip(reading.digits, boxes, strict=True) if labels else ():
-        label, place = _place_label(digit, box, taken, width, height, pen)
+    for text, at_bottom in ((marks.caption, True), (marks.status, False)):
+        if text:
+            label = _Label(_shortened(text, width, pen))
+            w, h = label.size(pen)
+            taken.append((0, max(0, height - h), w, h) if at_bottom else (max(0, width - w), 0, w, h))
+            _draw_label(canvas, label, taken[-1], pen)
+    for digit in reading.digits if marks.labels else ():
+        label, place = _place_label(digit, digit.box, taken, width, height, pen)
         taken.append(place)
         _draw_label(canvas, label, place, pen)
-    return canvas
+
+
+def scaled(reading: Reading, scale: float) -> Reading:
+    """A Reading with its boxes in pixels of a picture that is so many times larger."""
+
+    def grown(box: Box) -> Box:
+        x, y, w, h = (round(scale * value) for value in box)
+        return x, y, max(1, w), max(1, h)
+
+    if scale == 1:
+        return reading
+    return Reading(
+        tuple(replace(digit, box=grown(digit.box)) for digit in reading.digits),
+        tuple(replace(rejected, box=grown(rejected.box)) for rejected in reading.rejected),
+    )
 
 
 def percent(confidence: float) -> int:
@@ -65,7 +107,7 @@ def percent(confidence: float) -> int:
     return min(99, int(100 * confidence))
 
 
-def _legible_scale(image: Image) -> int:
+def legible_scale(image: Image) -> int:
     """The whole number that makes the longest side about LEGIBLE, and a flat strip easier to see."""
     height, width = image.shape[:2]
     shortest, longest = int(min(height, width)), int(max(height, width))
@@ -123,29 +165,31 @@ _SMALL = 0.7
 """Height of a confidence that stands under its digit, as a share of the digit's."""
 
 
-def _scaled(box: Box, scale: int) -> Box:
-    x, y, width, height = box
-    return x * scale, y * scale, width * scale, height * scale
-
-
-def _draw_box(canvas: Image, box: Box, pen: _Pen) -> None:
+def _draw_box(canvas: Image, box: Box, pen: _Pen, colour: tuple[int, int, int], *, bold: bool) -> None:
     """A bright line with a dark one around it, to be seen on any ground; just outside the ink."""
     x, y, width, height = box
-    for out, colour in ((pen.line, _DARK), (0, _GREEN)):
-        out += pen.line
+    line = 2 * pen.line if bold else pen.line
+    for out, ink in ((line, _DARK), (0, colour)):
+        out += line
         corner, far = (x - out, y - out), (x + width - 1 + out, y + height - 1 + out)
-        cv2.rectangle(canvas, corner, far, colour, pen.line)
+        cv2.rectangle(canvas, corner, far, ink, line)
 
 
-def _draw_rejected(canvas: Image, boxes: list[Box], pen: _Pen) -> None:
-    """A half transparent box with a stroke through it."""
-    if not boxes:
+def _draw_rejected(canvas: Image, box: Box, pen: _Pen) -> None:
+    """A half transparent box, hatched; one that is most of the picture is not, to leave the rest to be seen."""
+    height, width = canvas.shape[:2]
+    left, top = max(0, box[0]), max(0, box[1])
+    right, bottom = min(width, box[0] + box[2]), min(height, box[1] + box[3])
+    if right <= left or bottom <= top:
         return
-    layer = canvas.copy()
-    for x, y, width, height in boxes:
-        cv2.rectangle(layer, (x, y), (x + width - 1, y + height - 1), _ORANGE, pen.line)
-        cv2.line(layer, (x, y + height - 1), (x + width - 1, y), _ORANGE, pen.line, cv2.LINE_AA)
-    cv2.addWeighted(layer, 0.55, canvas, 0.45, 0, dst=canvas)
+    part = canvas[top:bottom, left:right]
+    layer = part.copy()
+    w, h = right - left, bottom - top
+    if w * h < 0.5 * width * height:
+        for start in range(_HATCH * pen.line, w + h, _HATCH * pen.line):
+            cv2.line(layer, (start, 0), (start - h, h), _ORANGE, pen.line, cv2.LINE_AA)
+    cv2.rectangle(layer, (0, 0), (w - 1, h - 1), _ORANGE, pen.line)
+    cv2.addWeighted(layer, 0.55, part, 0.45, 0, dst=part)
 
 
 def _place_label(digit: Digit, box: Box, taken: list[Box], width: int, height: int, pen: _Pen) -> tuple[_Label, Box]:

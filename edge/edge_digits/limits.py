@@ -1,4 +1,4 @@
-"""What is refused unless the caller says otherwise; apart, so that `--help` can tell it without loading anything."""
+"""What holds unless the caller says otherwise; apart, so that `--help` can tell it without loading anything."""
 
 from __future__ import annotations
 
@@ -8,3 +8,5 @@ MIN_CONFIDENCE = 0.5
 """Below this the likeliest digit is no more likely than all others together."""
 MAX_DIGITS = 1000
 """No more regions of a picture are classified, unless more are asked for."""
+STABLE = 0.4
+"""Seconds that a reading must hold before it is told."""

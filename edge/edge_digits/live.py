@@ -1,34 +1,30 @@
-"""The webcam loop: read each frame, print what it says, show it, record it."""
+"""The webcam loop: look at each frame, tell what becomes of the numbers in it, show it, record it."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections import deque
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from itertools import islice
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol, Self, TextIO
+from typing import Any, Literal, TextIO
 
 import numpy as np
 
-from edge_digits.draw import draw_reading
-from edge_digits.errors import OutputError, UsageError
-from edge_digits.opencv import cv2
-from edge_digits.outputs import check_output, stage_output
-from edge_digits.reading import Reading
-from edge_digits.video import Frame, Image, Note, Source
-
-
-class FrameReader(Protocol):
-    """What reads a frame: a Reader, or anything like one."""
-
-    def read(self, image: Image, /) -> Reading:
-        """What `image`, (H, W, 3) BGR or (H, W) uint8, says."""
+from edge_digits.controls import Controls
+from edge_digits.errors import SourceError
+from edge_digits.events import Event
+from edge_digits.keepsakes import frame_record
+from edge_digits.limits import STABLE
+from edge_digits.on_reading import ReadingCommand
+from edge_digits.overlay import draw_look
+from edge_digits.recording import LEAST_FREE, DiskWatch, VideoRecorder
+from edge_digits.replay import Keeper
+from edge_digits.steady import FrameReader, Look, SteadyReader
+from edge_digits.stop import Stop
+from edge_digits.video import Frame, Note, Source
+from edge_digits.view import View
+from edge_digits.window import open_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +35,26 @@ class LiveSettings:
     """Show the frames, where there is a display."""
     output: str | None = None
     """Record the drawn frames to this .mp4 or .avi."""
-    format: Literal["text", "jsonl"] = "text"
-    """text: a line when what is read changes; jsonl: a record for each frame."""
+    format: Literal["text", "jsonl"] = "jsonl"
+    every_frame: bool = False
+    """Read each frame, and print its record in place of the events."""
+    stable: float = STABLE
+    """Seconds that a reading must hold before it is told."""
     max_frames: int | None = None
     """End after so many frames."""
+    realtime: bool = False
+    """Play files at their own rate."""
+    view: View = field(default_factory=View)
+    record: Path | None = None
+    """Keep the frames and what was decided on them in this folder."""
+    about: dict[str, Any] = field(default_factory=dict)
+    """What else that folder is to say of how it was read."""
+    collect: Path | None = None
+    """Save labelled examples in this folder."""
+    on_reading: str | None = None
+    """Run this command for each reading."""
     force: bool = False
-    """Replace an `output` that is there."""
+    """Replace an `output` and a `record` that are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,258 +62,226 @@ class Summary:
     """What the loop did."""
 
     frames: int
-    """Read and printed."""
+    """Looked at."""
+    read: int
+    """Read: the others were as the last one that was."""
     dropped: int
     """By a live source, as newer ones had come."""
     failed: int
     """Pictures or parts of the source that could not be read."""
     seconds: float
     """Of wall-clock time."""
+    latency: float
+    """Seconds from a frame to its answer, in 95 of 100 frames at most."""
     output: str | None
     """The file that was recorded: its name ends in .avi where .mp4 could not be written."""
+    cut_short: bool
+    """A recording was ended as the disk was nearly full."""
+
+    def describe(self) -> str:
+        """One line."""
+        rate = f" ({self.frames / self.seconds:.0f} a second)" if self.seconds else ""
+        dropped = f", {self.dropped:,} dropped" if self.dropped else ""
+        recorded = f", recorded to {self.output}" if self.output else ""
+        latency = f", answered within {1000 * self.latency:.1f} ms in 95 of 100" if self.frames else ""
+        plural = "" if self.frames == 1 else "s"
+        return f"{self.frames:,} frame{plural}{rate}, {self.read:,} read{dropped}{latency}{recorded}"
 
 
-def run(source: Source, reader: FrameReader, settings: LiveSettings, *, stdout: TextIO, note: Note) -> Summary:
-    """Read `source` to its end, to `max_frames`, or until q, Esc or the window's closing ends it.
+class Latencies:
+    """How long answers took, in bounded memory."""
 
-    However it ends, Ctrl-C included, what was recorded is kept and the exception goes on to the caller. Raises
-    OutputExistsError before the first frame, OutputError when the recording fails, SourceError when the source is lost.
-    """
-    started = time.monotonic()
-    recorder = _Recorder(settings.output, source, force=settings.force, note=note) if settings.output else None
-    frames, last_text = 0, ""
-    rate = _FrameRate()
-    with ExitStack() as stack:
-        if recorder:
-            stack.enter_context(recorder)
-        window = stack.enter_context(_Window(note)) if settings.window and _has_display(note) else None
-        for frame in islice(source, settings.max_frames):
-            reading = reader.read(frame.image)
-            frames += 1
-            if settings.format == "jsonl":
-                _print_record(source.name, frame, reading, stdout)
-            elif reading.text != last_text:
-                last_text = reading.text
-                _print_text(frame, reading, stdout)
-            rate.tick()
-            if recorder or window:
-                drawn = draw_reading(frame.image, reading, caption=rate.text)
-                if recorder:
-                    recorder.write(drawn, frame.time)
-                if window and not window.show(drawn):
-                    break
-    output = recorder.written if recorder else None
-    return Summary(frames, source.dropped, source.failed, time.monotonic() - started, output)
-
-
-def _print_record(source: str, frame: Frame, reading: Reading, stdout: TextIO) -> None:
-    record = {**reading.record(source), "frame": frame.number, "time": round(frame.time, 4)}
-    stdout.write(json.dumps(record) + "\n")
-    stdout.flush()
-
-
-def _print_text(frame: Frame, reading: Reading, stdout: TextIO) -> None:
-    """Seconds and the lines that are read, or a dash when they are gone."""
-    stdout.write(f"{frame.time:8.2f}  {' / '.join(reading.lines) or '-'}\n")
-    stdout.flush()
-
-
-class _FrameRate:
-    """Frames a second of wall-clock time, over the last 30."""
+    _BIN = 0.0005  # seconds
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=31)
+        self._counts = np.zeros(4000, np.int64)
 
-    def tick(self) -> None:
-        """A frame is done."""
-        self._times.append(time.perf_counter())
+    def add(self, seconds: float) -> None:
+        """One answer's."""
+        self._counts[min(int(seconds / self._BIN), len(self._counts) - 1)] += 1
+
+    def percentile(self, percent: float) -> float:
+        """Seconds, to half a millisecond; 0 where there is none."""
+        below = np.cumsum(self._counts) >= percent / 100 * self._counts.sum()
+        return float(below.argmax() + 1) * self._BIN if self._counts.any() else 0.0
+
+
+def run(
+    source: Source, reader: FrameReader, settings: LiveSettings, *, stdout: TextIO, note: Note, stop: Stop | None = None
+) -> Summary:
+    """Read `source` to its end, to `max_frames`, until `stop`, or until q, Esc or the window's closing ends it.
+
+    However it ends, what was recorded is kept, and an exception goes on to the caller. Raises OutputExistsError before
+    the first frame, OutputError when the recording fails, SourceError when the source is lost.
+    """
+    with ExitStack() as stack:
+        loop = _Loop(source, reader, settings, stdout=stdout, note=note, stack=stack)
+        loop.run(stop or Stop())
+    return loop.summary()
+
+
+class _Loop:
+    """One run."""
+
+    def __init__(
+        self,
+        source: Source,
+        reader: FrameReader,
+        settings: LiveSettings,
+        *,
+        stdout: TextIO,
+        note: Note,
+        stack: ExitStack,
+    ) -> None:
+        self._source, self._settings, self._stdout, self._note = source, settings, stdout, note
+        self._steady = SteadyReader(reader, stable=settings.stable, every=settings.every_frame)
+        self._recorder: VideoRecorder | None = None
+        self._command = self._keeper = self._controls = None
+        self._written: str | None = None
+        self._cut_short = False
+        if settings.on_reading:
+            self._command = ReadingCommand(settings.on_reading, note=note)
+            stack.callback(self._command.close)
+        if settings.output:
+            self._start_recording(settings.output, force=settings.force)
+        stack.callback(self._end_recording)
+        if settings.record:
+            about = {"source": source.name, "fps": source.fps, "stable": settings.stable}
+            about |= {"every_frame": settings.every_frame, **settings.about}
+            self._keeper = stack.enter_context(Keeper(settings.record, about, force=settings.force))
+            self._watch = DiskWatch(settings.record)
+        window = open_window(note) if settings.window else None
+        if window:
+            stack.enter_context(window)
+            self._controls = Controls(window, source.name, settings.collect, self._toggle_recording)
+        self._frames = self._read = 0
+        self._started = time.perf_counter()
+        self._latencies = Latencies()
+        self._rate = _Rate()
+
+    def run(self, stop: Stop) -> None:
+        """Every frame; what is in view at the end, however it came, is gone."""
+        try:
+            self._run(stop)
+        except SourceError:
+            self._end()
+            raise
+        self._end()
+
+    def _run(self, stop: Stop) -> None:
+        for frame in self._source:
+            if frame is not None:
+                if self._settings.realtime and not self._source.live:
+                    frame = self._at_its_time(frame, stop)
+                self._take(replace(frame, image=self._settings.view.apply(frame.image)))
+            if stop.code or (self._controls and not self._controls.go_on(stop)):
+                break
+            if self._settings.max_frames and self._frames >= self._settings.max_frames:
+                break
+
+    def _end(self) -> None:
+        events = self._steady.end()
+        self._tell(events)
+        if self._keeper:
+            self._keeper.tell(events)
+
+    def summary(self) -> Summary:
+        """What was done, once it is done."""
+        return Summary(
+            self._frames, self._read, self._source.dropped, self._source.failed, time.perf_counter() - self._started,
+            self._latencies.percentile(95), self._written, self._cut_short,
+        )  # fmt: skip
+
+    def _take(self, frame: Frame) -> None:
+        look = self._steady.look(frame)
+        latency = time.perf_counter() - frame.arrived
+        self._latencies.add(latency)
+        self._rate.tick(latency)
+        self._frames += 1
+        self._read += look.is_read
+        if self._settings.every_frame:
+            self._print_frame(look)
+        else:
+            self._tell(look.events)
+        if self._keeper:
+            self._keep(look)
+        if self._recorder or self._controls:
+            status = self._rate.text
+            if self._recorder:
+                self._recorder.write(draw_look(look, status), frame.time)
+            if self._controls:
+                self._controls.show(look, status, recording=self._recorder is not None)
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            if not self._settings.every_frame:
+                self._stdout.write((event.line() if self._settings.format == "text" else event.json()) + "\n")
+                self._stdout.flush()
+            if self._command:
+                self._command.run(event)
+
+    def _print_frame(self, look: Look) -> None:
+        if self._settings.format == "jsonl":
+            line = json.dumps(frame_record(self._source.name, look))
+        else:
+            line = f"{look.frame.time:8.2f}  {' / '.join(look.reading.lines) or '-'}"
+        self._stdout.write(line + "\n")
+        self._stdout.flush()
+        self._tell(look.events)
+
+    def _keep(self, look: Look) -> None:
+        assert self._keeper is not None
+        if self._watch.is_full():
+            self._note(f"{self._settings.record}: less than {LEAST_FREE >> 20} MB are free on its disk: it ends here")
+            self._keeper, self._cut_short = None, True
+        else:
+            self._keeper.keep(look)
+
+    def _at_its_time(self, frame: Frame, stop: Stop) -> Frame:
+        """Waits until the frame is due."""
+        if not self._frames:
+            self._started = time.perf_counter() - frame.time
+        due = self._started + frame.time
+        while (left := due - time.perf_counter()) > 0 and not stop.code:
+            time.sleep(min(left, 0.1))
+        return replace(frame, arrived=due)
+
+    def _toggle_recording(self, path: str) -> str | None:
+        """Starts a recording, or ends the one that runs and gives its file's name."""
+        if self._recorder:
+            self._end_recording()
+            return self._written
+        self._start_recording(path, force=False)
+        return None
+
+    def _start_recording(self, path: str, *, force: bool) -> None:
+        source = self._source
+        self._recorder = VideoRecorder(path, source.fps, live=source.live, force=force, note=self._note)
+
+    def _end_recording(self) -> None:
+        if self._recorder:
+            recorder, self._recorder = self._recorder, None
+            recorder.close()
+            self._written, self._cut_short = recorder.written or self._written, self._cut_short or recorder.is_full
+
+
+class _Rate:
+    """Frames a second of wall-clock time and the usual latency, over about the last second."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._period = self._latency = 0.0
+
+    def tick(self, latency: float) -> None:
+        """A frame is done, so many seconds after it came."""
+        now = time.perf_counter()
+        if self._last is not None:
+            period = now - self._last
+            self._period += (period - self._period) * (0.05 if self._period else 1)
+        self._latency += (latency - self._latency) * (0.05 if self._last is not None else 1)
+        self._last = now
 
     @property
     def text(self) -> str:
         """As drawn; "" while there is nothing to measure."""
-        span = self._times[-1] - self._times[0] if self._times else 0.0
-        return f"{(len(self._times) - 1) / span:.0f} frames/s" if span > 0 else ""
-
-
-# The window
-
-_PROBE = """
-try:
-    import resource
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-except (ImportError, OSError, ValueError):
-    pass
-import cv2
-cv2.namedWindow("edge-digits", cv2.WINDOW_NORMAL)
-cv2.waitKey(1)
-cv2.destroyAllWindows()
-"""
-
-
-def display_problem(timeout: float = 5.0) -> str | None:
-    """Why no window can be shown; None where one can.
-
-    A child process tries it, as OpenCV may end the process that opens a window without a display. timeout: seconds.
-    """
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "neither DISPLAY nor WAYLAND_DISPLAY is set"
-    quiet = subprocess.DEVNULL
-    try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-c", _PROBE], stdin=quiet, stdout=quiet, stderr=quiet, timeout=timeout, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"the display does not answer within {timeout:g} s"
-    except OSError as error:
-        return f"it could not be tried: {error}"
-    if child.returncode == 0:
-        return None
-    return "the display cannot be opened" if child.returncode < 0 else "this OpenCV was built without windows"
-
-
-def _has_display(note: Note) -> bool:
-    problem = display_problem()
-    if problem:
-        note(f"no window: {problem}; going on without one")
-    return problem is None
-
-
-class _Window:
-    """The window; one whose display fails on the way is given up, and said so."""
-
-    _NAME = "edge-digits"
-    _LARGEST = 1280, 800  # pixels, width and height; a person may enlarge it
-
-    def __init__(self, note: Note) -> None:
-        self._note = note
-        self._open = self._lost = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(cv2.error):
-            cv2.destroyAllWindows()
-
-    def show(self, image: Image) -> bool:
-        """False when q, Esc or closing the window asks to end."""
-        if self._lost:
-            return True
-        try:
-            if not self._open:
-                self._open_for(image)
-            cv2.imshow(self._NAME, image)
-            return (cv2.waitKey(1) & 0xFF) not in (ord("q"), ord("Q"), 27) and self._is_visible()
-        except cv2.error as error:
-            self._lost = True
-            self._note(f"the window is lost ({error.err or 'by OpenCV'}); going on without one")
-            return True
-
-    def _open_for(self, image: Image) -> None:
-        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")  # Qt misses fonts that are not used here
-        cv2.namedWindow(self._NAME, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        height, width = image.shape[:2]
-        shrink = min(1.0, self._LARGEST[0] / width, self._LARGEST[1] / height)
-        cv2.resizeWindow(self._NAME, max(1, round(width * shrink)), max(1, round(height * shrink)))
-        self._open = True
-
-    def _is_visible(self) -> bool:
-        try:
-            return cv2.getWindowProperty(self._NAME, cv2.WND_PROP_VISIBLE) >= 1
-        except cv2.error:  # so do some window systems say that it was closed
-            return False
-
-
-# The recording
-
-
-class _Recorder:
-    """Drawn frames → a video file, staged beside the target and kept however the loop ends."""
-
-    def __init__(self, path: str, source: Source, *, force: bool, note: Note) -> None:
-        if Path(path).suffix.lower() not in (".mp4", ".avi"):
-            raise UsageError(f"{path}: a recording's name ends in .mp4 or .avi")
-        try:
-            str(Path(path).resolve()).encode()
-        except UnicodeEncodeError:  # with which OpenCV ends the process
-            raise OutputError(f"{path!a}: a name that is not UTF-8, which OpenCV cannot write") from None
-        check_output(path, force=force)
-        self._path, self._source, self._force, self._note = path, source, force, note
-        fps = min(max(source.fps, 1.0), 240.0)
-        self._fps = round(fps, 3 if fps < 65 else 2)  # MPEG-4 has 16 bits for the numerator of 61069/1000
-        self._writer: cv2.VideoWriter | None = None
-        self._frames = 0
-        self.written: str | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, image: Image, seconds: float) -> None:
-        """Add a frame. Those of a live source are repeated or left out, so that the recording keeps their time."""
-        if self._writer is None:
-            height, width = image.shape[:2]
-            self._size = max(16, width + width % 2), max(16, height + height % 2)  # the encoders want even sides
-            self._start()
-            assert self._writer is not None
-        due = int(seconds * self._fps) + 1 if self._source.live else self._frames + 1
-        image = _fit(image, *self._size)
-        for _ in range(due - self._frames):
-            self._writer.write(image)
-            self._frames += 1
-
-    def _start(self) -> None:
-        """Open mp4v, or MJPG in an .avi where this OpenCV cannot write that."""
-        if self._path.lower().endswith(".mp4"):
-            if self._try(self._path, "mp4v"):
-                return
-            self._path = str(Path(self._path).with_suffix(".avi"))
-            self._note(f"this OpenCV cannot write .mp4: recording to {self._path}")
-        if not self._try(self._path, "MJPG"):
-            raise OutputError(f"{self._path}: cannot be written as a video")
-
-    def _try(self, path: str, codec: str) -> bool:
-        try:
-            with ExitStack() as stage:
-                self._staged = stage.enter_context(stage_output(path, force=self._force, suffix=Path(path).suffix))
-                writer = cv2.VideoWriter(str(self._staged), cv2.VideoWriter.fourcc(*codec), self._fps, self._size)
-                if not writer.isOpened():
-                    raise _NoWriter
-                self._writer, self._stage = writer, stage.pop_all()
-        except _NoWriter:
-            return False
-        return True
-
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        if self._writer is None:
-            if error is None:
-                self._note(f"{self._path}: not written, as there was no frame")
-            return
-        self._writer.release()
-        with self._stage:
-            # VideoWriter says nothing when the disk is full: then the index at the end is missing.
-            capture = cv2.VideoCapture(str(self._staged))
-            playable = capture.isOpened() and capture.read()[0]
-            capture.release()
-            if not playable:
-                raise OutputError(f"{self._path}: could not be written to its end: is the disk full?")
-        self.written = self._path
-
-
-class _NoWriter(Exception):
-    """This OpenCV cannot write such a video."""
-
-
-def _fit(image: Image, width: int, height: int) -> Image:
-    """`image` in the middle of a black (height, width, 3), shrunk or enlarged to fit; to an odd one a line is added."""
-    h, w = image.shape[:2]
-    if (w, h) == (width, height):
-        return image
-    if not (0 <= width - w < 2 and 0 <= height - h < 2):
-        ratio = min(width / w, height / h)
-        w, h = min(width, max(1, round(w * ratio))), min(height, max(1, round(h * ratio)))
-        how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (w, h), interpolation=how), np.uint8)
-    fitted = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - h) // 2, (width - w) // 2
-    fitted[top : top + h, left : left + w] = image
-    return fitted
+        return f"{1 / self._period:.0f} frames/s  {1000 * self._latency:.0f} ms" if self._period else ""

@@ -70,12 +70,12 @@ def _draw_cell(cell: Image, row: ShownRow) -> None:
         cv2.line(cell, (left + 1, base - 12), (left + 13, base), _WRONG, 3, cv2.LINE_AA)
         cv2.line(cell, (left + 13, base - 12), (left + 1, base), _WRONG, 3, cv2.LINE_AA)
         left += 22
-    _write(cell, row.said, (left, base), height=14, colour=_WRONG if row.wrong else _TEXT)
+    write_line(cell, row.said, (left, base), height=14, colour=_WRONG if row.wrong else _TEXT)
     small = f"row {row.number}   {row.percent}" if row.percent else f"row {row.number}"
-    _write(cell, small, (margin, base + 20), height=11, colour=_FAINT)
+    write_line(cell, small, (margin, base + 20), height=11, colour=_FAINT)
 
 
-def _write(cell: Image, text: str, at: tuple[int, int], height: int, colour: tuple[int, int, int]) -> None:
+def write_line(cell: Image, text: str, at: tuple[int, int], height: int, colour: tuple[int, int, int]) -> None:
     """Text from the left end of its base line, `at`; smaller than `height` pixels where the cell is too narrow."""
     (width, tall), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
     scale = min(height / tall, (cell.shape[1] - _FRAME - at[0]) / width)

@@ -1,0 +1,103 @@
+"""Frames → what is steadily read in them: the reader's answers, voted over time, and the events of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.events import Chronicle, Event, Number
+from edge_digits.limits import STABLE
+from edge_digits.reader import Trace
+from edge_digits.reading import Box, Digit, Reading, Rejected
+from edge_digits.still import Gate
+from edge_digits.tiles import SIDE
+from edge_digits.track import Tracker
+from edge_digits.video import Frame, Image
+
+
+class FrameReader(Protocol):
+    """What reads a frame: a Reader, or anything like one."""
+
+    def trace(self, image: Image, /) -> Trace:
+        """What `image`, (H, W, 3) BGR or (H, W) uint8, says."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is known once a frame is looked at."""
+
+    frame: Frame
+    reading: Reading
+    """The digits in view, each number a line; what was rejected."""
+    events: list[Event]
+    """What is to be told now."""
+    is_read: bool
+    """Whether this frame itself was read; else nothing had changed since the last that was."""
+    tiles: dict[Box, NDArray[np.uint8]] = field(default_factory=dict)
+    """What the network saw of each digit in the last frame that was read, (28, 28), by its box."""
+    told: frozenset[Box] = frozenset()
+    """The boxes of digits in numbers that were told as they stand."""
+
+    def tile(self, digit: Digit) -> NDArray[np.uint8] | None:
+        """What the network saw of a digit; None where the last reading missed it."""
+        return self.tiles.get(digit.box)
+
+
+class SteadyReader:
+    """Reads a source's frames, in order; what it says depends on their pixels and times alone."""
+
+    def __init__(self, reader: FrameReader, *, stable: float = STABLE, every: bool = False) -> None:
+        """`stable`: seconds that a reading must hold before it is told. `every`: read each frame, changed or not."""
+        self._reader = reader
+        self._gate = Gate(every=every)
+        self._tracker = Tracker()
+        self._chronicle = Chronicle(stable)
+        self._rejected: tuple[Rejected, ...] = ()
+        self._tiles: dict[Box, NDArray[np.uint8]] = {}
+        self._last = 0.0, 0
+
+    def look(self, frame: Frame) -> Look:
+        """The next frame."""
+        is_read = self._gate.opens(frame, settled=self._tracker.settled and self._chronicle.settled)
+        if is_read:
+            trace = self._reader.trace(frame.image)
+            digits, self._rejected = _whole(trace.reading, frame.image)
+            boxes = {digit.box for digit in digits}
+            tiles = zip(trace.regions, trace.tiles, strict=True)
+            self._tiles = {region.box: tile for region, tile in tiles if region.box in boxes}
+            self._tracker.update(digits, frame.time)
+        events = self._chronicle.update(self._tracker.in_view(), frame.time, frame.number)
+        self._last = frame.time, frame.number
+        return self._look(frame, events, is_read)
+
+    def end(self) -> list[Event]:
+        """The source is at its end: what is to be told of what was in view."""
+        return self._chronicle.end(*self._last)
+
+    def _look(self, frame: Frame, events: list[Event], is_read: bool) -> Look:
+        numbers = self._chronicle.numbers
+        told = frozenset(digit.box for number in numbers if number.told == number.text for _, digit in number.digits)
+        return Look(frame, Reading(_in_lines(numbers), self._rejected), events, is_read, self._tiles, told)
+
+
+def _in_lines(numbers: list[Number]) -> tuple[Digit, ...]:
+    return tuple(replace(digit, line=line) for line, number in enumerate(numbers) for _, digit in number.digits)
+
+
+def _whole(reading: Reading, image: Image) -> tuple[list[Digit], tuple[Rejected, ...]]:
+    """The digits that are wholly in view; what the frame's border cuts is rejected.
+
+    It may be half a digit, or the edge of a sleeve or a wall: in a video the rest will come into view.
+    """
+    height, width = image.shape[:2]
+    digits, cut = [], []
+    for digit in reading.digits:
+        x, y, w, h = digit.box
+        if image.shape[:2] != (SIDE, SIDE) and (x <= 0 or y <= 0 or x + w >= width or y + h >= height):
+            cut.append(Rejected(digit.box, "cut by the frame's border"))
+        else:
+            digits.append(digit)
+    return digits, (*reading.rejected, *cut)
