@@ -402,7 +402,7 @@ def show(
 def webcam(
     source: Annotated[
         str | None,
-        typer.Argument(help="A camera (0, /dev/video0), a video, a folder, a pattern, a URL, -.", show_default="0"),
+        typer.Argument(help="A camera (0, /dev/video0), a video, a folder, a pattern, a URL, -.  [default: 0]"),
     ] = None,
     source_option: Annotated[str | None, typer.Option("--source", help="The same, as an option.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the cameras there are, and end.")] = False,

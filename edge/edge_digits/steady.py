@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.events import Chronicle, Event, Number
+from edge_digits.events import LEVEL, Chronicle, Event
 from edge_digits.limits import STABLE
 from edge_digits.reader import Trace
 from edge_digits.reading import Box, Digit, Reading, Rejected
@@ -31,7 +32,7 @@ class Look:
 
     frame: Frame
     reading: Reading
-    """The digits in view, each number a line; what was rejected."""
+    """The digits in view, in lines; what was rejected."""
     events: list[Event]
     """What is to be told now."""
     is_read: bool
@@ -79,12 +80,27 @@ class SteadyReader:
 
     def _look(self, frame: Frame, events: list[Event], is_read: bool) -> Look:
         numbers = self._chronicle.numbers
+        digits = [digit for number in numbers for _, digit in number.digits]
         told = frozenset(digit.box for number in numbers if number.told == number.text for _, digit in number.digits)
-        return Look(frame, Reading(_in_lines(numbers), self._rejected), events, is_read, self._tiles, told)
+        return Look(frame, Reading(in_lines(digits), self._rejected), events, is_read, self._tiles, told)
 
 
-def _in_lines(numbers: list[Number]) -> tuple[Digit, ...]:
-    return tuple(replace(digit, line=line) for line, number in enumerate(numbers) for _, digit in number.digits)
+def in_lines(digits: Iterable[Digit]) -> tuple[Digit, ...]:
+    """Digits in reading order, with their lines: what stands beside each other, however far apart, as in a picture."""
+    lines: list[list[Digit]] = []
+    for digit in sorted(digits, key=lambda digit: digit.box):
+        best = max(lines, key=lambda line: _level(line[-1].box, digit.box), default=None)
+        if best is not None and _level(best[-1].box, digit.box) > LEVEL:
+            best.append(digit)
+        else:
+            lines.append([digit])
+    lines.sort(key=lambda line: sum(digit.box[1] + digit.box[3] / 2 for digit in line) / len(line))
+    return tuple(replace(digit, line=number) for number, line in enumerate(lines) for digit in line)
+
+
+def _level(left: Box, right: Box) -> float:
+    """The share of the lower one's height that two boxes share."""
+    return (min(left[1] + left[3], right[1] + right[3]) - max(left[1], right[1])) / max(1, min(left[3], right[3]))
 
 
 def _whole(reading: Reading, image: Image) -> tuple[list[Digit], tuple[Rejected, ...]]:
