@@ -65,7 +65,7 @@ class SteadyReader:
         is_read = self._gate.opens(frame, settled=self._tracker.settled and self._chronicle.settled)
         if is_read:
             trace = self._reader.trace(frame.image)
-            digits, self._rejected = _whole(trace.reading, frame.image)
+            digits, self._rejected = _whole(trace)
             boxes = {digit.box for digit in digits}
             tiles = zip(trace.regions, trace.tiles, strict=True)
             self._tiles = {region.box: tile for region, tile in tiles if region.box in boxes}
@@ -103,17 +103,28 @@ def _level(left: Box, right: Box) -> float:
     return (min(left[1] + left[3], right[1] + right[3]) - max(left[1], right[1])) / max(1, min(left[3], right[3]))
 
 
-def _whole(reading: Reading, image: Image) -> tuple[list[Digit], tuple[Rejected, ...]]:
-    """The digits that are wholly in view; what the frame's border cuts is rejected.
+def _whole(trace: Trace) -> tuple[list[Digit], tuple[Rejected, ...]]:
+    """The digits that are wholly in view; ink that the frame's border cuts is rejected, all parts of it.
 
     It may be half a digit, or the edge of a sleeve or a wall: in a video the rest will come into view.
     """
-    height, width = image.shape[:2]
-    digits, cut = [], []
-    for digit in reading.digits:
+    height, width = trace.image.shape[:2]
+    if (height, width) == (SIDE, SIDE):  # a tile fills its picture
+        return list(trace.reading.digits), trace.reading.rejected
+    touching = {region.box for region in trace.regions if region.touching}
+    whole, cut = list[Digit](), list[Digit]()
+    for digit in trace.reading.digits:
         x, y, w, h = digit.box
-        if image.shape[:2] != (SIDE, SIDE) and (x <= 0 or y <= 0 or x + w >= width or y + h >= height):
-            cut.append(Rejected(digit.box, "cut by the frame's border"))
-        else:
-            digits.append(digit)
-    return digits, (*reading.rejected, *cut)
+        (cut if x <= 0 or y <= 0 or x + w >= width or y + h >= height else whole).append(digit)
+    for digit in cut:  # grows on the way
+        if digit.box in touching:
+            parts = [other for other in whole if other.box in touching and _meet(digit.box, other.box)]
+            whole = [other for other in whole if other not in parts]
+            cut += parts
+    refused = tuple(Rejected(digit.box, "cut by the frame's border") for digit in cut)
+    return whole, (*trace.reading.rejected, *refused)
+
+
+def _meet(a: Box, b: Box) -> bool:
+    """Whether two boxes overlap, or but for two pixels do."""
+    return all(a[axis] <= b[axis] + b[axis + 2] + 2 and b[axis] <= a[axis] + a[axis + 2] + 2 for axis in (0, 1))

@@ -15,6 +15,8 @@ CHANGE = 4.0
 faint pencil changes one by 7 …"""
 NOISE = 5.0
 """… and so many times the usual difference between two frames, which is noise."""
+LOUDEST = 2
+"""Brightness: what a square differs by more is no noise."""
 SHORTEST = 1 / 16
 """Seconds between two frames that are read, where much is going on: 30 a second would say the same twice as often."""
 LONGEST = 0.5
@@ -46,8 +48,9 @@ class Gate:
     def _is_due(self, squares: NDArray[np.uint8], time: float, settled: bool) -> bool:
         assert self._read is not None
         assert self._last is not None
-        # Capped, so that what moves is no noise; slowly, so that one frame of a flash is none either.
-        usual = float(np.minimum(cv2.absdiff(squares, self._last), np.uint8(CHANGE)).mean())
+        # Capped, so that what moves is no noise, nor a light that changes.
+        difference = np.subtract(squares, self._last, dtype=np.int16)
+        usual = float(np.minimum(np.abs(difference - np.int16(difference.mean())), LOUDEST).mean())
         self._noise += 0.2 * (usual - self._noise)
         since = time - self._time
         if since >= LONGEST:

@@ -28,6 +28,8 @@ TURNS, REMEMBERED = 1.5, 0.5
 """A digit that has changed its answer more often within so many seconds, older changes counted less, is not sure."""
 AHEAD = 0.2
 """Seconds that a digit is taken to go on as it went."""
+AGREED = 0.75
+"""Share of the last readings from which on more of them would change nothing."""
 FORGOTTEN = 0.1
 """The share below which a digit is no longer looked for."""
 REACH = 0.75
@@ -69,6 +71,12 @@ class Track:
     def box(self) -> Box:
         """Where it was seen last."""
         return self.last.box
+
+    @property
+    def is_settled(self) -> bool:
+        """In view, and taken for what it was taken for last."""
+        agreed = float(self.answers[self.last.digit]) > AGREED * self.weight
+        return self.in_view and self.presence > AGREED and agreed
 
     def expected(self, time: float) -> Box:
         """Where it is looked for."""
@@ -120,7 +128,7 @@ class Tracker:
     @property
     def settled(self) -> bool:
         """Whether further readings like the last would change nothing of what is in view."""
-        return all(track.in_view and track.presence > 0.9 for track in self._tracks)
+        return all(track.is_settled for track in self._tracks)
 
     def in_view(self) -> list[Seen]:
         """The digits, each with a number that stays its own; of two in one place, the one that is seen more often."""
