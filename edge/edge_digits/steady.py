@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,9 @@ from edge_digits.still import Gate
 from edge_digits.tiles import SIDE
 from edge_digits.track import Tracker
 from edge_digits.video import Frame, Image
+
+LOWEST_PART, MANY = 0.5, 4
+"""What is cut out of ink is no digit if it is lower than this share of the usual height, where so many digits tell."""
 
 
 class FrameReader(Protocol):
@@ -65,7 +69,7 @@ class SteadyReader:
         is_read = self._gate.opens(frame, settled=self._tracker.settled and self._chronicle.settled)
         if is_read:
             trace = self._reader.trace(frame.image)
-            digits, self._rejected = _whole(trace)
+            digits, self._rejected = _believable(trace)
             boxes = {digit.box for digit in digits}
             tiles = zip(trace.regions, trace.tiles, strict=True)
             self._tiles = {region.box: tile for region, tile in tiles if region.box in boxes}
@@ -103,26 +107,36 @@ def _level(left: Box, right: Box) -> float:
     return (min(left[1] + left[3], right[1] + right[3]) - max(left[1], right[1])) / max(1, min(left[3], right[3]))
 
 
-def _whole(trace: Trace) -> tuple[list[Digit], tuple[Rejected, ...]]:
-    """The digits that are wholly in view; ink that the frame's border cuts is rejected, all parts of it.
-
-    It may be half a digit, or the edge of a sleeve or a wall: in a video the rest will come into view.
-    """
+def _believable(trace: Trace) -> tuple[list[Digit], tuple[Rejected, ...]]:
+    """The digits of a reading that a video is to follow, and what is rejected, with the others."""
     height, width = trace.image.shape[:2]
     if (height, width) == (SIDE, SIDE):  # a tile fills its picture
         return list(trace.reading.digits), trace.reading.rejected
-    touching = {region.box for region in trace.regions if region.touching}
+    parts = {region.box for region in trace.regions if region.touching}
+    whole, cut = _inside(trace.reading.digits, parts, width, height)
+    singles = [digit.box[3] for digit in whole if digit.box not in parts]
+    lowest = LOWEST_PART * median(singles) if len(singles) >= MANY else 0.0
+    low = [digit for digit in whole if digit.box in parts and digit.box[3] < lowest]
+    refused = [Rejected(digit.box, "cut by the frame's border") for digit in cut]
+    refused += [Rejected(digit.box, "a part too small for a digit") for digit in low]
+    return [digit for digit in whole if digit not in low], (*trace.reading.rejected, *refused)
+
+
+def _inside(digits: Iterable[Digit], parts: set[Box], width: int, height: int) -> tuple[list[Digit], list[Digit]]:
+    """The digits that are wholly in view, and those that the frame's border cuts, with all parts of the same ink.
+
+    Those may be half a digit, or the edge of a sleeve or a wall: in a video the rest will come into view.
+    """
     whole, cut = list[Digit](), list[Digit]()
-    for digit in trace.reading.digits:
+    for digit in digits:
         x, y, w, h = digit.box
         (cut if x <= 0 or y <= 0 or x + w >= width or y + h >= height else whole).append(digit)
     for digit in cut:  # grows on the way
-        if digit.box in touching:
-            parts = [other for other in whole if other.box in touching and _meet(digit.box, other.box)]
-            whole = [other for other in whole if other not in parts]
-            cut += parts
-    refused = tuple(Rejected(digit.box, "cut by the frame's border") for digit in cut)
-    return whole, (*trace.reading.rejected, *refused)
+        if digit.box in parts:
+            others = [other for other in whole if other.box in parts and _meet(digit.box, other.box)]
+            whole = [other for other in whole if other not in others]
+            cut += others
+    return whole, cut
 
 
 def _meet(a: Box, b: Box) -> bool:
