@@ -449,7 +449,7 @@ def webcam(
         return _list_cameras()
     if source is not None and source_option is not None:
         raise UsageError("SOURCE and --source are the same: give one")
-    source = source or source_option or "0"
+    source = source if source is not None else source_option if source_option is not None else "0"
     if output is not None:
         check_output(output, force=force)
     opening = SourceSettings(parse_size(size) if size else None, fps, retries)

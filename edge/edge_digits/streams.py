@@ -29,6 +29,8 @@ FIRST_PAUSE = 0.5
 """Seconds before a lost source is opened again; each further pause is twice as long …"""
 LONGEST_PAUSE = 30.0
 """… up to this."""
+DAMAGED = 3
+"""Frames of a stream in a row that may fail to be read before it is lost."""
 _GIVE_UP_EARLY = 0.9  # OpenCV's share of the time-out: it should end its wait before we end ours
 
 
@@ -66,10 +68,12 @@ class LiveSource(Source):
     def __iter__(self) -> Iterator[Frame | None]:
         frames, started = 0, None
         while True:
+            dropped = self.dropped
             reason = "the camera is lost" if self._camera else "the stream ended"
             waited = time.monotonic()
             while True:
                 frame = self._grabber.take(BEAT)
+                self.dropped = dropped + self._grabber.dropped
                 if frame is not None:
                     waited = time.monotonic()
                     if self.live:  # numbers and times go on where another connection left off
@@ -85,7 +89,6 @@ class LiveSource(Source):
                     break
                 else:
                     yield None
-            self.dropped += self._grabber.dropped
             frames += self._grabber.count
             if not self.live:
                 return
@@ -187,15 +190,17 @@ class _Grabber:
         self.finite = not self._camera and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         self.fps = sane_fps(capture.get(cv2.CAP_PROP_FPS))
         clock = MediaClock(self.fps)
-        self._opened, last = True, time.monotonic()
+        self._opened, last, failed = True, time.monotonic(), 0
         while not self._closing:
             image = read_frame(capture)
             if image is None:
-                self.stalled = self._is_stall(last)
-                if not self._camera or self.stalled:  # a camera may fail now and then, and while it warms up
+                self.stalled, failed = self._is_stall(last), failed + 1
+                # A camera may fail now and then, and while it warms up; a stream may send damaged pictures.
+                if self.stalled or (not self._camera and failed > DAMAGED):
                     return
                 time.sleep(0.01)
                 continue
+            failed = 0
             seconds = clock.time(capture) if self.finite else 0.0
             self._offer(Frame(image, self.count, seconds, time.perf_counter()))
             last = time.monotonic()
