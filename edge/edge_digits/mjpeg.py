@@ -21,7 +21,7 @@ LARGEST = 64 << 20
 _START, _END = b"\xff\xd8\xff", 0xD9
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length: TEM, RST0 to RST7
 _IN_SCAN = {0x00, 0xFF, *_ALONE}  # what may follow FF in compressed data without ending it
-_SCAN, _ANOTHER = 0xDA, 0xD8
+_SCAN, _ANOTHER, _LOWEST = 0xDA, 0xD8, 0xC0
 _DAMAGED = -1
 
 
@@ -87,9 +87,9 @@ class JpegSplitter:
                 self._in_scan = False
             if self._place + 4 > len(data) and bytes(data[self._place : self._place + 2]) != bytes((0xFF, _END)):
                 return None
-            if data[self._place] != 0xFF or data[self._place + 1] == _ANOTHER:
-                return _DAMAGED
             marker = data[self._place + 1]
+            if data[self._place] != 0xFF or marker == _ANOTHER or (marker < _LOWEST and marker not in _ALONE):
+                return _DAMAGED
             if marker == _END:
                 return self._place + 2
             if marker in _ALONE or marker == 0xFF:
@@ -121,7 +121,7 @@ class MjpegSource(Source):
         self._fd, self._timeout, self._note = fd, settings.timeout, note
 
     def __iter__(self) -> Iterator[Frame | None]:
-        number = 0
+        number = given = 0
         for data in self._pictures():
             if data is None:
                 yield None
@@ -132,9 +132,10 @@ class MjpegSource(Source):
                 self.failed += 1
                 self._note(f"-: picture {number} is damaged; skipped")
             else:
+                given += 1
                 yield Frame(np.asarray(image, np.uint8), number, number / self.fps, arrived)
             number += 1
-        if number == self.failed:
+        if not given:
             raise SourceError("-: holds no JPEG picture that can be read")
 
     def _pictures(self) -> Iterator[bytes | None]:

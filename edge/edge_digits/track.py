@@ -1,7 +1,7 @@
 """Digits from frame to frame: each is followed, and its answers vote.
 
 A digit is in view when it was seen in most of the frames of the last moments, and is what it was taken for on average
-over them. Both are leaky averages over AVERAGED seconds. Digits are matched by where they were heading, as in SORT
+over them. Both are leaky averages. Digits are matched by where they were heading, as in SORT
 (Bewley and others, 2016), but by the distance of their middles and by their sizes: small boxes that move seldom
 overlap.
 """
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from edge_digits.reading import Box, Digit
 
-AVERAGED = 0.12
-"""Seconds after which an answer has lost two thirds of its weight."""
+SEEN, VOTED = 0.12, 0.2
+"""Seconds after which that a digit was seen, and what it was taken for, has lost two thirds of its weight."""
 LONGEST_STEP = 0.08
 """Seconds that one reading may stand for, so that no single one decides."""
-COMES, GOES = 0.5, 0.35
+COMES, GOES = 0.5, 0.3
 """Share of the last readings in which a digit must be seen to come into view, and to stay in it."""
 TURNS, REMEMBERED = 1.5, 0.5
 """A digit that has changed its answer more often within so many seconds, older changes counted less, is not sure."""
@@ -104,21 +104,21 @@ class Tracker:
         """What a frame says, at `time` in seconds of the source."""
         # What the first frame says is all that is known.
         step = min(time - self._time, LONGEST_STEP) if self._time is not None else math.inf
-        share, kept = 1 - math.exp(-step / AVERAGED), math.exp(-step / REMEMBERED)
+        share, vote, kept = 1 - math.exp(-step / SEEN), 1 - math.exp(-step / VOTED), math.exp(-step / REMEMBERED)
         pairs = self._match(digits, time)
         for place, track in enumerate(self._tracks):
             seen = digits[pairs[place]] if place in pairs else None
             track.presence += share * ((seen is not None) - track.presence)
             track.turns *= kept
             if seen is not None:
-                _see(track, seen, time, share)
+                _see(track, seen, time, vote)
         common = _common_velocity([track for place, track in enumerate(self._tracks) if place in pairs])
         matched = set(pairs.values())
         for index, digit in enumerate(digits):
             if index not in matched:
                 self._count += 1
                 track = Track(self._count, digit, time, velocity=common, presence=share)
-                _vote(track, digit, share)
+                _vote(track, digit, vote)
                 self._tracks.append(track)
         self._tracks = [track for track in self._tracks if track.presence >= FORGOTTEN]
         for track in self._tracks:
