@@ -15,7 +15,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from commands import Done, Run, runner
@@ -131,6 +130,12 @@ def test_help_lists_every_command(run: Run) -> None:
         ["evaluate-pictures", "x", "--at-least", "99"],
         ["webcam", "--max-frames", "0"],
         ["webcam", "--format", "csv"],
+        ["webcam", "0", "--source", "0"],
+        ["webcam", "--size", "large"],
+        ["webcam", "--roi", "1,2,3"],
+        ["webcam", "--rotate", "45"],
+        ["webcam", "--stable", "-1"],
+        ["webcam", "clip.mp4", "--size", "640x480"],
         ["train"],
         ["train", "--recipe", "base", "--data", "x.csv", "--passes", "0"],
         ["train", "--resume", "x", "--recipe", "base"],
@@ -154,7 +159,7 @@ def test_models_list_names_each_file_with_its_figures(run: Run) -> None:
 
 @pytest.mark.parametrize("command", ["classify", "submit", "evaluate", "webcam"])
 def test_an_unknown_model_is_exit_code_3_with_a_suggestion(run: Run, command: str, number: Path, table: Path) -> None:
-    argument = {"classify": [number], "submit": [table], "evaluate": [table], "webcam": ["--source", number]}[command]
+    argument = {"classify": [number], "submit": [table], "evaluate": [table], "webcam": [number]}[command]
     done = run(command, *argument, "--model", "digit-int8")
     assert (done.code, done.out) == (3, "")
     assert "did you mean digits-int8?" in done.err
@@ -470,92 +475,6 @@ def test_evaluate_without_labels_names_submit(run: Run, table: Path) -> None:
     assert "edge-digits submit" in done.err
 
 
-# ---- webcam
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """Five frames of a 7, at 10 a second."""
-    image = write_number("7", height=80, seed=5).image
-    image = cv2.cvtColor(cv2.copyMakeBorder(image, 40, 40, 80, 80, cv2.BORDER_CONSTANT, value=255), cv2.COLOR_GRAY2BGR)
-    image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (image.shape[1], image.shape[0]))
-    assert writer.isOpened()
-    for _ in range(5):
-        writer.write(image)
-    writer.release()
-    return path
-
-
-def test_webcam_prints_a_record_for_each_frame_of_a_video(run: Run, clip: Path) -> None:
-    done = run("webcam", "--source", clip, "--no-window", "--format", "jsonl")
-    assert done.code == 0
-    records = [json.loads(line) for line in done.out.splitlines()]
-    assert [record["frame"] for record in records] == [0, 1, 2, 3, 4]
-    assert [record["time"] for record in records] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=0.02)
-    assert {record["text"] for record in records} == {"7"}
-    assert {record["source"] for record in records} == {str(clip)}
-    fields = {"source", "text", "lines", "digits", "rejected", "error", "frame", "time"}
-    assert all(set(record) == fields for record in records)
-
-
-def test_webcam_reads_a_folder_of_frames_in_order(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "frames").mkdir()
-    for name, text in (("2", "3"), ("10", "5"), ("1", "8")):
-        (tmp_path / "frames" / f"{name}.png").write_bytes(png(write_number(text, height=60, seed=1).image))
-    done = run("webcam", "--source", "frames", "--no-window", "--format", "jsonl")
-    assert [json.loads(line)["text"] for line in done.out.splitlines()] == ["8", "3", "5"]
-    assert done.code == 0
-
-
-def test_webcam_max_frames_ends_it(run: Run, clip: Path) -> None:
-    assert run("webcam", "--source", clip, "--no-window", "--format", "jsonl", "--max-frames", 2).out.count("\n") == 2
-
-
-def test_webcam_text_prints_what_changes(run: Run, clip: Path) -> None:
-    lines = run("webcam", "--source", clip, "--no-window").out.splitlines()
-    assert [line.split() for line in lines] == [["0.00", "7"]]
-
-
-def test_webcam_records_a_video(run: Run, clip: Path) -> None:
-    done = run("webcam", "--source", clip, "--no-window", "-o", "out.avi")
-    assert done.code == 0
-    capture = cv2.VideoCapture(str(clip.parent / "out.avi"))
-    count = 0
-    while capture.read()[0]:
-        count += 1
-    capture.release()
-    assert count == 5
-    assert run("webcam", "--source", clip, "--no-window", "-o", "out.avi").code == 2
-
-
-def test_webcam_without_a_display_says_so_and_goes_on(run: Run, clip: Path) -> None:
-    if sys.platform != "linux":
-        pytest.skip("elsewhere there is always a display")
-    done = run("webcam", "--source", clip, "--format", "jsonl")
-    assert (done.code, done.out.count("\n")) == (0, 5)
-    assert "no window" in done.err
-
-
-def test_webcam_without_a_camera_ends_with_4_within_seconds_and_says_what_was_tried() -> None:
-    started = time.monotonic()
-    done = process("webcam", "--source", "97", "--no-window")
-    assert time.monotonic() - started < 20
-    assert (done.code, done.out) == (4, "")
-    assert "97" in done.err
-    assert "camera" in done.err
-
-
-@pytest.mark.parametrize("source", ["missing.mp4", "", "number.txt", "ftp://host/x"])
-def test_webcam_without_a_source_ends_with_4(run: Run, tmp_path: Path, source: str) -> None:
-    (tmp_path / "number.txt").write_text("no video")
-    done = run("webcam", "--source", source, "--no-window", "-o", "out.mp4")
-    assert (done.code, done.out) == (4, "")
-    assert done.err
-    assert left_in(tmp_path) == ["number.txt"]
-
-
 # ---- pipes and signals
 
 
@@ -581,7 +500,7 @@ def test_a_closed_stdout_is_no_error(number: Path) -> None:
         "classify number.png --format json",
         "submit test.csv -o -",
         "evaluate train.csv",
-        "webcam --source number.png --no-window",
+        "webcam number.png --no-window --every-frame",
         "models list",
         "--version",
         "--help",
