@@ -190,7 +190,7 @@ def test_an_interrupt_leaves_a_video_that_plays_and_whole_lines(
 ) -> None:
     """At a moment of chance, up to two seconds after the first line, while frames come at their own rate."""
     long = tmp_path / "clip.mp4"
-    Scene(SCENE.numbers, seconds=20, size=(480, 640), noise=0).write(long) if seed == 0 else long.symlink_to(clip)
+    Scene(SCENE.numbers, seconds=5, size=(480, 640), noise=0).write(long) if seed == 0 else long.symlink_to(clip)
     out, record = tmp_path / "out.mp4", tmp_path / "rec"
     with _process(long, "--no-window", "--realtime", "--every-frame", "-o", out, "--record", record) as child:
         assert child.stdout is not None

@@ -160,4 +160,4 @@ class MjpegSource(Source):
             self._note(f"-: {cut_short} picture{'s' * (cut_short > 1)} cut short")
 
     def close(self) -> None:
-        pass
+        """Stdin is not ours to close."""

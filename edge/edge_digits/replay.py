@@ -119,7 +119,7 @@ class RecordedSource(Source):
         self._note(f"{reason}; skipped")
 
     def close(self) -> None:
-        pass
+        """Nothing stays open."""
 
 
 def is_recording(folder: Path) -> bool:

@@ -116,6 +116,7 @@ class LiveSource(Source):
         raise SourceError(lost + tries * bool(self._retries))
 
     def close(self) -> None:
+        """End the connection."""
         self._grabber.close()
 
 
