@@ -32,6 +32,7 @@ from clips import Scene, Written, at
 from edge_digits import Predictions, Reader
 from edge_digits.live import LiveSettings, run
 from edge_digits.model_files import load_model_file
+from edge_digits.opencv import use_one_core
 from edge_digits.video import Frame, Source, SourceSettings, open_source
 
 TEN = ("40173", "26859")
@@ -108,6 +109,7 @@ def play(clip: Path, seconds: float, *, default_session: bool = False) -> str:
 
 def play_here(clip: str) -> None:
     """What the command does, with onnxruntime's default session."""
+    use_one_core()
     reader = Reader()
     reader.classifier = DefaultClassifier("digits")  # type: ignore[assignment]
     with open_source(clip, SourceSettings(), note=print) as source:

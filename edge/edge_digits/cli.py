@@ -438,6 +438,7 @@ def webcam(
     Example: edge-digits webcam clip.mp4 --no-window
     """
     from edge_digits.live import LiveSettings, run
+    from edge_digits.opencv import use_one_core
     from edge_digits.outputs import check_output
     from edge_digits.reader import Reader
     from edge_digits.replay import recorded_settings
@@ -462,6 +463,7 @@ def webcam(
         realtime=realtime, view=view, record=record, about={"model": model}, collect=collect, on_reading=on_reading,
         force=force,
     )  # fmt: skip
+    use_one_core()
     reader = Reader(model)
     with open_source(source, opening, note=_note) as frames, open_output("-", force=True) as out, Stop() as stop:
         done = run(frames, reader, settings, stdout=out, note=_note, stop=stop)

@@ -27,4 +27,9 @@ if os.environ["OPENCV_LOG_LEVEL"] == "SILENT":
     # For a program that had loaded OpenCV before us; 4.x and 5 keep it in different places.
     (getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel)(0)
 
-__all__ = ["cv2"]
+__all__ = ["cv2", "use_one_core"]
+
+
+def use_one_core() -> None:
+    """From now on OpenCV starts no threads: on a frame of a video they cost more than they save."""
+    cv2.setNumThreads(1)
