@@ -70,13 +70,14 @@ def test_the_lines_of_a_record_are_those_of_its_digits(records: list[dict[str, A
 def test_frames_keep_to_the_schema_with_their_number_and_time(
     schema: Draft202012Validator, reader: Reader, tmp_path: Path
 ) -> None:
-    for number, image in enumerate([write_number("40").image, blank("white", 60, 90)]):
+    for number, image in enumerate([write_number("40").image] + 9 * [blank("white", 60, 90)]):
         (tmp_path / f"{number}.png").write_bytes(png(image))
     out = io.StringIO()
     with open_source(str(tmp_path), note=print) as source:
-        run(source, reader, LiveSettings(window=False, format="jsonl"), stdout=out, note=print)
+        run(source, reader, LiveSettings(window=False, every_frame=True), stdout=out, note=print)
     frames = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [(frame["frame"], frame["text"]) for frame in frames] == [(0, "40"), (1, "")]
+    assert [frame["frame"] for frame in frames] == list(range(10))
+    assert (frames[0]["text"], frames[9]["text"]) == ("40", "")
     for frame in frames:
         schema.validate(frame)
 

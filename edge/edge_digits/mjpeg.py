@@ -9,10 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-import numpy as np
-
-from edge_digits.errors import SourceError
-from edge_digits.opencv import cv2
+from edge_digits.errors import ImageError, SourceError
+from edge_digits.images import load_image
 from edge_digits.streams import BEAT
 from edge_digits.video import FOLDER_FPS, Frame, Note, Source, SourceSettings
 
@@ -127,13 +125,14 @@ class MjpegSource(Source):
                 yield None
                 continue
             arrived = time.perf_counter()
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
+            try:
+                image = load_image(data)
+            except ImageError as error:
                 self.failed += 1
-                self._note(f"-: picture {number} is damaged; skipped")
+                self._note(f"-: picture {number} is damaged ({error.reason}); skipped")
             else:
                 given += 1
-                yield Frame(np.asarray(image, np.uint8), number, number / self.fps, arrived)
+                yield Frame(image, number, number / self.fps, arrived)
             number += 1
         if not given:
             raise SourceError("-: holds no JPEG picture that can be read")
