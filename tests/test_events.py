@@ -100,6 +100,11 @@ def test_a_number_hidden_for_a_moment_is_not_gone() -> None:
     assert back == [("appeared", 1, "12"), ("gone", 1, "12"), ("appeared", 2, "12"), ("gone", 2, "12")]
 
 
+def test_a_reading_that_was_interrupted_must_hold_anew() -> None:
+    frames = [_number("12")] * 30 + [_number("17")] * 9 + [[]] * 9 + [_number("17")] * 9 + [_number("12")] * 30
+    assert _said(_tell(frames)) == [("appeared", 1, "12"), ("gone", 1, "12")]
+
+
 def test_a_number_whose_digits_are_all_new_is_the_same_one_in_its_place() -> None:
     frames = [_number("12")] * 30 + [_number("12", first=50)] * 30
     assert _said(_tell(frames)) == [("appeared", 1, "12"), ("gone", 1, "12")]

@@ -51,7 +51,7 @@ def test_a_digit_that_is_drawn_slowly_is_read_again_and_again() -> None:
 
 def test_a_light_that_swells_hides_nothing() -> None:
     scene = Scene(
-        [Written("8", at(300, 200), 40, start=2.07)], seconds=3, light=lambda time: 0.7 + 0.2 * np.sin(5 * time)
+        [Written("8", at(300, 200), 12, start=2.07)], seconds=3, light=lambda time: 0.7 + 0.2 * np.sin(5 * time)
     )
     times = _opened(scene)
     assert min(time for time in times if time >= 2.07) < 2.07 + SHORTEST + 1 / 30

@@ -82,6 +82,27 @@ def test_digits_of_a_sheet_that_moves_by_more_than_their_distance_keep_their_num
     assert {number for view in views for number, _ in view} == set(range(1, 7))
 
 
+def test_digits_that_say_the_same_are_told_apart_by_their_place() -> None:
+    place = lambda index, t: (round(50 + 40 * index + 60 * t), 100, 20, 50)  # noqa: E731
+    views = _follow(
+        [_digit(1, place(i, frame * STEP)) for i in np.random.default_rng(frame).permutation(4)] for frame in range(12)
+    )
+    lefts = [{number: digit.box[0] for number, digit in view} for view in views]
+    assert len({tuple(sorted(left, key=left.__getitem__)) for left in lefts}) == 1, "in the same order"
+    assert len(lefts[-1]) == 4
+
+
+def test_a_digit_that_comes_on_a_moving_sheet_is_followed_from_the_start() -> None:
+    """The sheet comes to move by more than a digit's side between two frames; later another digit comes into view."""
+    lefts = [900 - sum(min(6 * step, 24) for step in range(frame)) for frame in range(20)]
+    frames = [[_digit(3, (left, 100, 20, 24))] for left in lefts]
+    for digits, left in zip(frames[12:], lefts[12:], strict=True):
+        digits.append(_digit(8, (left + 60, 100, 20, 24)))
+    views = _follow(frames)
+    assert {number for view in views for number, _ in view} == {1, 2}
+    assert _texts(views)[-1] == "38"
+
+
 def test_a_digit_behind_a_hand_for_a_moment_keeps_its_number() -> None:
     there = [_digit(6)]
     views = _follow([*[there] * 10, [], [], *[there] * 10])

@@ -17,9 +17,8 @@ from edge_digits.video import FOLDER_FPS, Frame, Note, Source, SourceSettings
 LARGEST = 64 << 20
 """Bytes of one picture: what is longer is no MJPEG."""
 _START, _END = b"\xff\xd8\xff", 0xD9
-_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length: TEM, RST0 to RST7
-_IN_SCAN = {0x00, 0xFF, *_ALONE}  # what may follow FF in compressed data without ending it
-_SCAN, _ANOTHER, _LOWEST = 0xDA, 0xD8, 0xC0
+_WITHIN = {0x00, 0x01, 0xFF, *range(0xD0, 0xD8)}  # what may follow FF in compressed data; TEM, RST0 to RST7
+_ANOTHER, _LOWEST = 0xD8, 0xC0
 _DAMAGED = -1
 
 
@@ -30,7 +29,6 @@ class JpegSplitter:
         self._data = bytearray()
         self._place = 0
         """How far the picture that begins the data is known; 0 while none does."""
-        self._in_scan = False
         self.damaged = 0
         """Pictures that another began in."""
 
@@ -64,7 +62,7 @@ class JpegSplitter:
             del self._data[: start if start >= 0 else max(0, len(self._data) - 2)]
             if start < 0:
                 return False
-            self._place, self._in_scan = 2, False
+            self._place = 2
         return True
 
     def _find_end(self) -> int | None:
@@ -74,30 +72,24 @@ class JpegSplitter:
         """
         data = self._data
         while True:
-            if self._in_scan:  # compressed data, where FF is followed by 0, or a restart marker, or what ends it
-                self._place = data.find(b"\xff", self._place)
-                if self._place < 0 or self._place + 1 >= len(data):
-                    self._place = max(2, len(data) - 1) if self._place < 0 else self._place
-                    return None
-                if data[self._place + 1] in _IN_SCAN:
-                    self._place += 1 if data[self._place + 1] == 0xFF else 2
-                    continue
-                self._in_scan = False
-            if self._place + 4 > len(data) and bytes(data[self._place : self._place + 2]) != bytes((0xFF, _END)):
+            place = data.find(b"\xff", self._place)
+            if place < 0 or place + 1 >= len(data):
+                self._place = place if place >= 0 else len(data)
                 return None
-            marker = data[self._place + 1]
-            if data[self._place] != 0xFF or marker == _ANOTHER or (marker < _LOWEST and marker not in _ALONE):
-                return _DAMAGED
-            if marker == _END:
-                return self._place + 2
-            if marker in _ALONE or marker == 0xFF:
+            self._place, marker = place, data[place + 1]
+            if marker in _WITHIN:
                 self._place += 1 if marker == 0xFF else 2
-                continue
-            length = 2 + int.from_bytes(data[self._place + 2 : self._place + 4])
-            if self._place + length > len(data):
-                return None
-            self._place += length
-            self._in_scan = marker == _SCAN
+            elif marker == _END:
+                return place + 2
+            elif marker == _ANOTHER or marker < _LOWEST:
+                return _DAMAGED
+            else:  # a segment, whatever it holds
+                if place + 4 > len(data):
+                    return None
+                length = 2 + int.from_bytes(data[place + 2 : place + 4])
+                if place + length > len(data):
+                    return None
+                self._place += length
 
 
 def open_stdin(settings: SourceSettings, *, note: Note) -> Source:

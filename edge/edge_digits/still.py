@@ -49,9 +49,8 @@ class Gate:
     def _is_due(self, squares: NDArray[np.uint8], time: float, settled: bool) -> bool:
         assert self._read is not None
         assert self._last is not None
-        # Capped, so that what moves is no noise, nor a light that changes.
-        difference = np.subtract(squares, self._last, dtype=np.int16)
-        usual = float(np.minimum(np.abs(difference - np.int16(difference.mean())), LOUDEST).mean())
+        # Capped, as neither what moves nor a light that changes is noise.
+        usual = float(np.minimum(cv2.absdiff(squares, self._last), np.uint8(LOUDEST)).mean())
         self._noise += 0.2 * (usual - self._noise)
         since = time - self._time
         if since >= LONGEST:
