@@ -89,6 +89,10 @@ def test_how_it_was_read_is_told(tmp_path: Path) -> None:
     }  # fmt: skip
     with open_source(str(tmp_path / "rec"), note=_no_note) as source:
         assert source.fps == 12.5
+    camera = Frames([1])
+    camera.name = "rtsp://user:secret@camera/stream"
+    _run(camera, record=tmp_path / "other")
+    assert recorded_settings(str(tmp_path / "other"))["source"] == "rtsp://camera/stream"
 
 
 def test_a_recording_replaces_a_recording_and_nothing_else(tmp_path: Path) -> None:

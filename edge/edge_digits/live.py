@@ -22,7 +22,7 @@ from edge_digits.recording import LEAST_FREE, DiskWatch, VideoRecorder
 from edge_digits.replay import Keeper
 from edge_digits.steady import FrameReader, Look, SteadyReader
 from edge_digits.stop import Stop
-from edge_digits.video import Frame, Note, Source
+from edge_digits.video import Frame, Note, Source, without_password
 from edge_digits.view import View
 from edge_digits.window import open_window
 
@@ -146,7 +146,7 @@ class _Loop:
             self._start_recording(settings.output, force=settings.force)
         stack.callback(self._end_recording)
         if settings.record:
-            about = {"source": source.name, "fps": source.fps, "stable": settings.stable}
+            about = {"source": without_password(source.name), "fps": source.fps, "stable": settings.stable}
             about |= {"every_frame": settings.every_frame, **settings.about}
             self._keeper = stack.enter_context(Keeper(settings.record, about, force=settings.force))
             self._watch = DiskWatch(settings.record)

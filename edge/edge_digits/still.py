@@ -18,9 +18,9 @@ NOISE = 5.0
 LOUDEST = 2
 """Brightness: what a square differs by more is no noise."""
 SHORTEST = 0.09
-"""Seconds between two frames that are read, where much is going on: ten of 30 a second, and all of a camera's that gives
-ten, more or less evenly. That is four answers within the time that a reading must hold; 30 a second would cost three
-times as much and say the same."""
+"""Seconds between two frames that are read, where much is going on: ten of 30 a second, and all of a camera's that
+gives ten, more or less evenly. That is four answers within the time that a reading must hold; 30 a second would cost
+three times as much and say the same."""
 LONGEST = 1.0
 """Seconds after which a scene that seems to stand still is read again."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from edge_digits.video import (
     ffmpeg_backend,
     read_frame,
     sane_fps,
+    without_password,
 )
 
 Connect = Callable[[], cv2.VideoCapture]
@@ -54,7 +54,7 @@ class LiveSource(Source):
         super().__init__(name, FOLDER_FPS, live=True)
         self._connect, self._camera, self._note = connect, camera, note
         self._timeout, self._retries = settings.timeout, settings.retries
-        self._shown = re.sub(r"//[^/@]*@", "//", name)  # no password of a stream's in a message
+        self._shown = without_password(name)
         self._grabber = _Grabber(connect, camera=camera, timeout=self._timeout)
         try:
             fault = self._grabber.wait_for_first()

@@ -246,6 +246,11 @@ def sane_fps(said: float) -> float:
     return said if SANE_FPS[0] <= said <= SANE_FPS[1] else FOLDER_FPS
 
 
+def without_password(name: str) -> str:
+    """A source's name as it may be shown to others."""
+    return re.sub(r"//[^/@]*@", "//", name)
+
+
 def opencv_name(name: str) -> str:
     """`name`, when OpenCV can take it. Raises SourceError for one that is not UTF-8, with which it ends the process."""
     try:
