@@ -34,7 +34,7 @@ def test_every_option_is_one_of_the_command_and_the_other_way_round(text: str) -
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     options = set(re.findall(r"(?<=\s)--[a-z][a-z-]+", said))
     told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
-    of_others = {"--codec", "--recipe", "--data"}
+    of_others = {"--codec", "--recipe", "--data", "--seconds"}
     assert told - of_others <= options
     assert options - told == {"--help", "--source", "--output", "--window"}
 
