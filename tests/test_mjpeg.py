@@ -58,6 +58,22 @@ def test_a_picture_cut_short_loses_itself_alone() -> None:
     assert (splitter.damaged, splitter.rest) == (1, len(PICTURES[4]) - 40)
 
 
+def test_what_comes_out_of_a_damaged_stream_does_not_depend_on_how_it_is_cut_up() -> None:
+    rng = np.random.default_rng(0)
+    whole = np.frombuffer(HEADER.join(PICTURES), np.uint8)
+    for _ in range(100):
+        data = whole.copy()
+        places = rng.integers(0, len(data), 12)
+        data[places] = rng.choice([0, 0xFF, 0xD8, 0xD9, 0xDA, 7], 12)
+        stream = data.tobytes()
+        at_once, in_pieces = JpegSplitter(), JpegSplitter()
+        found = list(at_once.feed(stream))
+        cuts = [0, *sorted(rng.integers(0, len(stream), 20).tolist()), len(stream)]
+        assert found == [picture for a, b in pairwise(cuts) for picture in in_pieces.feed(stream[a:b])]
+        assert (at_once.damaged, at_once.rest) == (in_pieces.damaged, in_pieces.rest)
+        assert all(picture[:3] == b"\xff\xd8\xff" and picture[-2:] == b"\xff\xd9" for picture in found)
+
+
 def test_starts_without_end_take_neither_long_nor_deep() -> None:
     splitter = JpegSplitter()
     started = time.monotonic()
