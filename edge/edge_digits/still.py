@@ -21,7 +21,7 @@ SHORTEST = 0.09
 """Seconds between two frames that are read, where much is going on: ten of 30 a second, and all of a camera's that
 gives ten, more or less evenly. That is four answers within the time that a reading must hold; 30 a second would cost
 three times as much and say the same."""
-LONGEST = 1.0
+LONGEST = 1.5
 """Seconds after which a scene that seems to stand still is read again."""
 
 
