@@ -103,12 +103,12 @@ class Form:
                 _keep(following, place, worth + DROP, dropped)
                 for mark in self._marks_after(place):
                     _keep(following, mark, worth + MARK, dropped)
-                for way in ways:
-                    reached = {place: (worth + way.worth, fit)}
-                    for part in way.parts:
-                        reached = self._read(part, reached, way.belief(FORCED))
-                    for end, (total, longer) in reached.items():
-                        _keep(following, end, total, longer)
+            for way in ways:
+                reached = {place: (worth + way.worth, fit) for place, (worth, fit) in best.items()}
+                for part in way.parts:
+                    reached = self._read(part, reached, way.belief(FORCED))
+                for end, (total, longer) in reached.items():
+                    _keep(following, end, total, longer)
             best = following
         ends = [found for place, found in best.items() if all(p.optional for p in self._places[place:])]
         return max(ends, key=lambda found: found[0])[1] if ends else None
@@ -120,21 +120,30 @@ class Form:
     def _read(self, part: Part, reached: dict[int, tuple[float, Fit]], belief: float) -> dict[int, tuple[float, Fit]]:
         """One part more, from each place that was reached; `belief` is how sure it is that it is a digit of its own."""
         likeliest = float(part.probabilities.max())
+        answers = {place.digits: _answer(part, place.digits) for place in set(self._places)}
         further: dict[int, tuple[float, Fit]] = {}
-        for start, (worth, fit) in reached.items():
-            for place in range(start, len(self._places)):
-                here = self._places[place]
-                digit = max(here.digits, key=lambda digit: (float(part.probabilities[digit]), -digit))
-                given = float(part.probabilities[digit])
-                sure = given / max(sum(float(part.probabilities[other]) for other in here.digits), 1e-9)
-                total = worth + PARTS * (math.log(max(given, 1e-9)) - math.log(likeliest))
-                longer = Fit((*fit.digits, (part, digit, belief * sure)), fit.dropped)
-                _keep(further, place + 1, total, longer)
-                if here.repeated:
-                    _keep(further, place, total, longer)
-                if not here.optional:
-                    break
+        come: tuple[float, Fit] | None = None  # the likeliest of all that may pass over the places up to here
+        for place, here in enumerate(self._places):
+            if place in reached and (come is None or reached[place][0] > come[0]):
+                come = reached[place]
+            if come is None:
+                continue
+            (worth, fit), (digit, given, sure) = come, answers[here.digits]
+            total = worth + PARTS * (math.log(max(given, 1e-9)) - math.log(likeliest))
+            longer = Fit((*fit.digits, (part, digit, belief * sure)), fit.dropped)
+            _keep(further, place + 1, total, longer)
+            if here.repeated:
+                _keep(further, place, total, longer)
+            if not here.optional:
+                come = None
         return further
+
+
+def _answer(part: Part, digits: frozenset[int]) -> tuple[int, float, float]:
+    """The likeliest of `digits`, its probability, and its share of all of theirs."""
+    digit = max(digits, key=lambda digit: (float(part.probabilities[digit]), -digit))
+    given = float(part.probabilities[digit])
+    return digit, given, given / max(sum(float(part.probabilities[other]) for other in digits), 1e-9)
 
 
 def _keep(found: dict[int, tuple[float, Fit]], place: int, worth: float, fit: Fit) -> None:
