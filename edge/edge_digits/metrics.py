@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_digits.tables import Labels, Probabilities, TableReader, Tiles, prefetch
+from edge_digits.parallel import map_ahead
+from edge_digits.tables import Labels, Probabilities, TableReader, Tiles
 
 # Probabilities are float32: below its resolution a 0 and a 1e-7 say the same, and log(0) would drown all other rows.
 _LEAST_PROBABILITY = float(np.finfo(np.float32).eps)
@@ -155,9 +156,8 @@ def evaluate(
     with its probabilities. Raises TableError.
     """
     found = Evaluation()
-    with closing(prefetch(table.labelled_tiles())) as chunks:
-        for tiles, labels in chunks:
-            probabilities = classify(tiles)
+    with closing(map_ahead(lambda rows: (*rows, classify(rows[0])), table.labelled_tiles())) as chunks:
+        for tiles, labels, probabilities in chunks:
             found += Evaluation.from_probabilities(probabilities, labels)
             if watch is not None:
                 watch(tiles, labels, probabilities)

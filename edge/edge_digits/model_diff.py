@@ -15,8 +15,9 @@ from edge_digits.classifier import Classifier
 from edge_digits.model_check import CheckTiles
 from edge_digits.model_files import ModelFile, bundled_by_sha256, load_manifest, load_model_file
 from edge_digits.onnx_file import metadata, nodes, plain
+from edge_digits.parallel import map_ahead
 from edge_digits.protobuf import Message
-from edge_digits.tables import TableReader, prefetch
+from edge_digits.tables import Labels, Probabilities, TableReader, Tiles
 from edge_digits.weights import Weights, node_names, read_scales, read_weights
 
 _LISTED = 12
@@ -165,9 +166,13 @@ def _compare_check_tiles(files: Iterable[ModelFile], classifiers: tuple[Classifi
 
 def _compare_rows(data: str, classifiers: tuple[Classifier, Classifier]) -> Answers:
     answers = Answers()
-    with closing(prefetch(TableReader(data).labelled_tiles())) as chunks:
-        for tiles, labels in chunks:
-            first, second = (classifier.classify(tiles).probabilities for classifier in classifiers)
+
+    def ask(rows: tuple[Tiles, Labels]) -> tuple[Probabilities, Probabilities, Labels]:
+        first, second = (classifier.classify(rows[0]).probabilities for classifier in classifiers)
+        return first, second, rows[1]
+
+    with closing(map_ahead(ask, TableReader(data).labelled_tiles())) as chunks:
+        for first, second, labels in chunks:
             answers.add(first, second, labels)
     return answers
 

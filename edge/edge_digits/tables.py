@@ -20,15 +20,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from queue import Queue
 from stat import S_ISDIR, S_ISREG
-from threading import Event, Thread
-from typing import BinaryIO, TextIO, TypeVar
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_digits.errors import TableError
+from edge_digits.parallel import map_ahead
 
 Tiles = npt.NDArray[np.uint8]
 """(n, 28, 28), 0 to 255, ink bright on black."""
@@ -37,9 +36,8 @@ Labels = npt.NDArray[np.uint8]
 Probabilities = npt.NDArray[np.float32]
 """(n, 10), 0 to 1."""
 
-T = TypeVar("T")
-
 _PIXELS = tuple(f"pixel{i}" for i in range(784))
+_ROWS = 256  # of a chunk: loadtxt lets no other thread run, for 3 ms with these
 _CHUNK = 256 * 1024  # bytes read or unpacked at a time
 _LINE_LIMIT = 64 * 1024  # bytes; a row of 785 quoted cells of three digits has 4,709
 _BOM = codecs.BOM_UTF8
@@ -73,7 +71,7 @@ class TableReader:
     size: int | None
     """Bytes of the file as stored; None where that is not known, as for a pipe."""
 
-    def __init__(self, path: str, rows: int = 1024) -> None:
+    def __init__(self, path: str, rows: int = _ROWS) -> None:
         if rows < 1:
             raise ValueError(f"rows is {rows}, less than 1")
         self.path = path
@@ -175,11 +173,10 @@ def submit(
     total = None if None in sizes else sum(size or 0 for size in sizes)
     rows = done = 0
     for reader in readers:
-        with closing(prefetch(_with_position(reader))) as chunks:
-            for tiles, position in chunks:
-                scores = classify(tiles)
+        with closing(map_ahead(lambda chunk: (classify(chunk[0]), chunk[1]), _with_position(reader))) as chunks:
+            for scores, position in chunks:
                 write_submission(out, rows + 1, scores.argmax(axis=1), scores if probabilities else None)
-                rows += len(tiles)
+                rows += len(scores)
                 if progress is not None:
                     progress(done + position, total)
         done += reader.position
@@ -204,54 +201,8 @@ def write_submission(
         out.write("".join(form % (i, label, *row) for i, (label, row) in enumerate(rows, first_id)))
 
 
-def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """Yields `items`, up to `depth` of them made ahead in a thread of its own; what making them raises is raised here.
-
-    Close it (`contextlib.closing`) to stop early: the thread ends as soon as the item it is making is done.
-    """
-    queue: Queue[tuple[T] | BaseException | None] = Queue(depth)
-    stop = Event()
-
-    def fill() -> None:
-        end = None
-        try:
-            for item in items:
-                queue.put((item,))
-                if stop.is_set():
-                    break
-        except BaseException as error:
-            end = error
-        finally:
-            if isinstance(items, Generator):
-                items.close()
-        if not stop.is_set():
-            queue.put(end)
-
-    # A daemon, as it may wait for a terminal or a pipe for ever, and must not keep the program from ending.
-    thread = Thread(target=fill, name="edge-digits-prefetch", daemon=True)
-    thread.start()
-    try:
-        while (entry := queue.get()) is not None:
-            if isinstance(entry, BaseException):
-                raise entry
-            yield entry[0]
-    finally:
-        stop.set()
-        _drain(queue, thread)
-
-
-def _drain(queue: Queue[T], thread: Thread) -> None:
-    """Makes room until the thread that fills `queue` has ended, or gives it up after a second."""
-    for _ in range(100):
-        while not queue.empty():
-            queue.get_nowait()
-        thread.join(0.01)
-        if not thread.is_alive():
-            return
-
-
 def _with_position(reader: TableReader) -> Generator[tuple[Tiles, int], None, None]:
-    """Tiles with the position they were read up to, which runs ahead of them once they are prefetched."""
+    """Tiles with the position they were read up to: the reader runs ahead of what is done with them."""
     for tiles in reader.tiles():
         yield tiles, reader.position
 
