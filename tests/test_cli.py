@@ -630,8 +630,25 @@ def test_without_opencv_classify_ends_with_3_and_submit_still_works(
     assert done.out.count("\n") == 1 + len(TABLE_ROWS)
 
 
-def test_without_onnxruntime_classify_ends_with_3(number: Path) -> None:
-    done = process("classify", number, env=blocked(number.parent, "onnxruntime"))
+@pytest.mark.parametrize("message", [None, "libgomp.so.1: cannot open shared object file"], ids=["missing", "broken"])
+def test_without_onnxruntime_numpy_reads_and_says_so_once(number: Path, table: Path, message: str | None) -> None:
+    with_it = process("classify", number, "--format", "json")
+    env = blocked(number.parent, "onnxruntime", message=message)
+    done = process("classify", number, "--format", "json", env=env)
+    assert done.code == 0
+    assert [record["text"] for record in json.loads(done.out)] == [record["text"] for record in json.loads(with_it.out)]
+    assert done.err.count("\n") == 1
+    assert "onnxruntime cannot be loaded" in done.err
+    assert message is None or message in done.err
+    done = process("submit", table, "--model", "digits", "--model", "digits-fp32", "-o", "-", env=env)
+    assert (done.code, done.err.count("numpy runs the model")) == (0, 1)
+
+
+@pytest.mark.parametrize("command", ["classify", "submit", "evaluate", "webcam"])
+def test_an_engine_asked_for_by_name_that_is_missing_ends_with_3(number: Path, table: Path, command: str) -> None:
+    argument = {"classify": [number], "webcam": ["--source", number, "--no-window"]}.get(command, [table])
+    env = blocked(number.parent, "onnxruntime")
+    done = process(command, *argument, "--engine", "onnxruntime", env=env, cwd=number.parent)
     assert (done.code, done.out, done.err.count("\n")) == (3, "", 1)
     assert "pip install onnxruntime" in done.err
 

@@ -1,8 +1,7 @@
-"""Tiles → probabilities: one onnxruntime session."""
+"""Tiles → probabilities."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.errors import LibraryError, ModelError
-from edge_digits.model_files import ModelFile, load_model_file
-from edge_digits.onnx_file import plain
-
-try:
-    import onnxruntime as ort
-except ImportError as error:
-    raise LibraryError(f"onnxruntime cannot be loaded ({error}): pip install onnxruntime") from error
+from edge_digits.engines import Engine, EngineName, start_engine
+from edge_digits.errors import ModelError
+from edge_digits.model_files import load_model_file
+from edge_digits.onnx_file import first_line, metadata, plain
 
 CONTRACT = "1"
-_BATCH = 256  # tiles: past this, larger batches only cost memory
 _SUM_TOLERANCE = 1e-3  # of a probability: a softmax in 8 bits strays further, one in float32 by 1e-6
 _BATCH_TOLERANCE = 0.01  # of a probability: in another batch a value in 8 bits may be rounded the other way
 
@@ -49,22 +43,28 @@ class Predictions:
 class Classifier:
     """Classifies tiles with a bundled model (`digits`, `digits-fp32`, `digits-int8`) or an .onnx of the contract.
 
-    `threads` is the number of cores that one call uses. Raises ModelError where the model is missing, damaged or
-    not of the contract. It can be shared between threads, and pickled.
+    `threads` is the number of cores that one call uses, where onnxruntime runs it; what `engine` may be says
+    `engines`. Raises ModelError where the model is missing, damaged or not of the contract, LibraryError where the
+    engine cannot be loaded. It can be shared between threads, and pickled.
     """
 
-    def __init__(self, model: str | Path = "digits", *, threads: int = 1) -> None:
+    def __init__(self, model: str | Path = "digits", *, threads: int = 1, engine: EngineName = "auto") -> None:
         if threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
-        self._arguments = (model, threads)
+        self._arguments = (model, threads, engine)
         file = load_model_file(model)
         self.name = file.name
-        self._session = _start_session(file, threads)
-        _check_contract(file.name, self._session)
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._engine = start_engine(file, engine, threads)
+        self.metadata = metadata(file.message)
         """What the file says of itself: `edge_digits.recipe`, `.accuracy`, …"""
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        _check_contract(file.name, self._engine, self.metadata)
+        self._outputs = [output.name for output in self._engine.outputs]
         self._try()
+
+    @property
+    def engine(self) -> str:
+        """What runs it: `onnxruntime` or `numpy`."""
+        return self._engine.name
 
     def classify(self, tiles: NDArray[np.uint8]) -> Predictions:
         """What the model says of `tiles`: (n, 28, 28) or one (28, 28), uint8, ink bright on black.
@@ -76,16 +76,20 @@ class Classifier:
             tiles = tiles[np.newaxis]
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (28, 28):
             raise ValueError(f"tiles must be uint8 of shape (n, 28, 28), not {tiles.dtype} of shape {tiles.shape}")
-        parts = [self._run(tiles[start : start + _BATCH]) for start in range(0, len(tiles), _BATCH)]
-        scores = None
-        if "digit_score" in self._outputs:
-            scores = np.concatenate([part["digit_score"] for part in parts] or [np.zeros(0, np.float32)])
+        step = self._engine.batch
+        if 0 < len(tiles) <= step:
+            return self._run(tiles)
+        parts = [self._run(tiles[start : start + step]) for start in range(0, len(tiles), step)]
+        none = Predictions(np.zeros((0, 10), np.float32), np.zeros(0, np.float32))
+        scores = [part.digit_scores for part in [none, *parts] if part.digit_scores is not None]
         return Predictions(
-            np.concatenate([part["probabilities"] for part in parts] or [np.zeros((0, 10), np.float32)]), scores
+            np.concatenate([part.probabilities for part in [none, *parts]]),
+            np.concatenate(scores) if "digit_score" in self._outputs else None,
         )
 
-    def _run(self, tiles: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        return dict(zip(self._outputs, self._session.run(self._outputs, {"tiles": tiles}), strict=True))
+    def _run(self, tiles: NDArray[np.uint8]) -> Predictions:
+        answers = dict(zip(self._outputs, self._engine.run(self._outputs, tiles), strict=True))
+        return Predictions(answers["probabilities"], answers.get("digit_score"))
 
     def _try(self) -> None:
         """Refuses a model whose answers are no probabilities, or that answers for a tile by those beside it."""
@@ -93,7 +97,7 @@ class Classifier:
         try:
             together, alone = self.classify(tiles), self.classify(tiles[-1])
         except Exception as error:  # onnxruntime's errors have no root of their own
-            raise ModelError(f"{self.name}: onnxruntime cannot run it: {_first_line(error)}") from error
+            raise ModelError(f"{self.name}: {self.engine} cannot run it: {first_line(error)}") from error
         _check_answers(self.name, together, len(tiles))
         _check_answers(self.name, alone, 1)
         if np.abs(together.probabilities[-1] - alone.probabilities[0]).max() > _BATCH_TOLERANCE:
@@ -103,10 +107,11 @@ class Classifier:
         return _remake, self._arguments
 
 
-def load_ensemble(models: Sequence[str | Path]) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Tiles (n, 28, 28) → the mean of the probabilities of all `models`, (n, 10), on all cores that we may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    classifiers = [Classifier(model, threads=cores) for model in models]
+def load_ensemble(
+    models: Sequence[str | Path], engine: EngineName = "auto"
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Tiles (n, 28, 28) → the mean of the probabilities of all `models`, (n, 10); threads may share it."""
+    classifiers = [Classifier(model, engine=engine) for model in models]
 
     def classify(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         answers = [classifier.classify(tiles).probabilities for classifier in classifiers]
@@ -115,32 +120,16 @@ def load_ensemble(models: Sequence[str | Path]) -> Callable[[NDArray[np.uint8]],
     return classify
 
 
-def _remake(model: str | Path, threads: int) -> Classifier:
-    return Classifier(model, threads=threads)
-
-
-def _start_session(file: ModelFile, threads: int) -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it has to say becomes an error of ours
-    options.enable_cpu_mem_arena = False
-    # Without this, waiting threads keep a core busy: 45 % of one at 30 calls a second.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # What was looked into is what is run: never onnxruntime's own format, which it would tell by the first bytes.
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return ort.InferenceSession(file.data, sess_options=options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no root of their own
-        raise ModelError(f"{file.name}: onnxruntime cannot load it: {_first_line(error)}") from error
+def _remake(model: str | Path, threads: int, engine: EngineName) -> Classifier:
+    return Classifier(model, threads=threads, engine=engine)
 
 
 def _breach(name: str, reason: str) -> ModelError:
     return ModelError(f"{name}: is not of the model contract: {plain(reason)}")
 
 
-def _check_contract(name: str, session: Any) -> None:
-    inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
+def _check_contract(name: str, engine: Engine, told: dict[str, str]) -> None:
+    inputs, outputs = engine.inputs, {output.name: output for output in engine.outputs}
     if len(inputs) != 1 or inputs[0].name != "tiles":
         raise _breach(name, f"its inputs are {', '.join(i.name for i in inputs)}, not tiles")
     shape = inputs[0].shape
@@ -154,7 +143,7 @@ def _check_contract(name: str, session: Any) -> None:
     for output in outputs.values():
         if output.type != "tensor(float)":
             raise _breach(name, f"{output.name} is {output.type}, not tensor(float)")
-    contract = session.get_modelmeta().custom_metadata_map.get("edge_digits.contract", CONTRACT)
+    contract = told.get("edge_digits.contract", CONTRACT)
     if contract != CONTRACT:
         raise _breach(name, f"its contract is version {contract}; this edge-digits runs version {CONTRACT}")
 
@@ -186,7 +175,3 @@ def _trial_tiles() -> NDArray[np.uint8]:
     tiles[3, 9:19, 9:19] = 0
     tiles[4] = (np.arange(784, dtype=np.uint32) * 2654435761 >> 13 & 255).reshape(28, 28)
     return tiles
-
-
-def _first_line(error: Exception) -> str:
-    return plain(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__

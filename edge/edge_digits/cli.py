@@ -8,16 +8,18 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
 import edge_digits
 from edge_digits.errors import (
     EdgeDigitsError,
+    EngineWarning,
     MissingExtraError,
     ModelError,
     OutputError,
@@ -60,6 +62,14 @@ class ReportFormat(StrEnum):
     json = "json"
 
 
+class EngineChoice(StrEnum):
+    """What runs the model."""
+
+    auto = "auto"
+    onnxruntime = "onnxruntime"
+    numpy = "numpy"
+
+
 class FrameFormat(StrEnum):
     """How frames are printed."""
 
@@ -69,6 +79,7 @@ class FrameFormat(StrEnum):
 
 Model = Annotated[str, typer.Option(help="A bundled model (see `edge-digits models list`) or the path of an .onnx.")]
 Models = Annotated[list[str], typer.Option("--model", help="As often as you like: several models are averaged.")]
+Engine = Annotated[EngineChoice, typer.Option(help="auto: numpy where onnxruntime cannot be loaded.")]
 Output = Annotated[str, typer.Option("-o", "--output", help="Where to write; - is stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
@@ -77,6 +88,8 @@ def main() -> NoReturn:
     """The program: runs a command and exits with its code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
+    # Our matrices are small: numpy's threads would only wait for one another, and take time to start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code: str | int | None = 0
     try:
         app(prog_name="edge-digits")
@@ -131,7 +144,8 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            code = function(*args, **kwargs) or 0
+            with _warnings_noted():
+                code = function(*args, **kwargs) or 0
         except EdgeDigitsError as error:
             code = _report(error)
         except KeyboardInterrupt:
@@ -142,6 +156,23 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
         raise typer.Exit(code)
 
     return run
+
+
+@contextlib.contextmanager
+def _warnings_noted() -> Iterator[None]:
+    """An EngineWarning becomes a line on stderr, the same one no second time; others go where they would."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", EngineWarning)
+        show = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, EngineWarning):
+                _note(str(message))
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = note
+        yield
 
 
 def _version(asked: bool) -> None:
@@ -164,6 +195,7 @@ def options(
 def classify(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures, folders, patterns; - is stdin.")],
     model: Model = "digits",
+    engine: Engine = EngineChoice.auto,
     format: Annotated[RecordFormat, typer.Option(help="How to print.")] = RecordFormat.text,
     output: Output = "-",
     top: Annotated[int, typer.Option(min=0, max=10, help="Also list the TOP likeliest answers of each digit.")] = 0,
@@ -201,7 +233,13 @@ def classify(
         raise UsageError(f"--show prints for people to look at: it does not go with --format {format.value}")
     check_output(output, force=force)
     reader = Reader(
-        model, min_confidence=min_confidence, max_pixels=max_pixels, max_digits=max_digits, count=count, pattern=pattern
+        model,
+        min_confidence=min_confidence,
+        max_pixels=max_pixels,
+        max_digits=max_digits,
+        count=count,
+        pattern=pattern,
+        engine=engine.value,
     )
     pictures = find_pictures(paths)
     sources: Iterable[PictureSource] = pictures
@@ -236,6 +274,7 @@ def submit(
     tables: Annotated[list[str], typer.Argument(metavar="TEST_CSV...", help=".csv, .csv.gz or .csv.zip; - is stdin.")],
     output: Output = "submission.csv",
     model: Models = ["digits"],  # noqa: B006 – typer copies it
+    engine: Engine = EngineChoice.auto,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write those of all ten digits.")] = False,
     force: Force = False,
 ) -> None:
@@ -249,7 +288,7 @@ def submit(
     from edge_digits.tables import submit
 
     check_output(output, force=force)
-    classify = load_ensemble(model)
+    classify = load_ensemble(model, engine.value)
     with ProgressLine("bytes", output) as progress, open_output(output, force=force) as out:
         rows = submit(tables, classify, out, probabilities=probabilities, progress=progress.update)
     _note(f"{rows:,} rows written to {'stdout' if output == '-' else output}")
@@ -260,6 +299,7 @@ def submit(
 def evaluate(
     table: Annotated[str, typer.Argument(metavar="LABELLED_CSV", help="With labels, as train.csv; - is stdin.")],
     model: Models = ["digits"],  # noqa: B006 – typer copies it
+    engine: Engine = EngineChoice.auto,
     at_least: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Exit with 5 when the accuracy is lower: with --trained-on, on unseen rows."),
@@ -276,16 +316,21 @@ def evaluate(
     """
     import json
 
-    from edge_digits.classifier import Classifier, load_ensemble
+    from edge_digits.classifier import load_ensemble
     from edge_digits.metrics import evaluate
+    from edge_digits.model_files import load_model_file
+    from edge_digits.onnx_file import metadata
     from edge_digits.overlap import Overlap, TrainingTables
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import TableReader
 
     if [table, *(trained_on or [])].count("-") > 1:
         raise UsageError("- is named more than once: stdin can be read for one table only")
-    classify = load_ensemble(model)
-    said = {loaded.name: loaded.metadata.get("edge_digits.trained_on", "") for loaded in map(Classifier, model)}
+    classify = load_ensemble(model, engine.value)
+    said = {}
+    for name in model:
+        file = load_model_file(name)
+        said[file.name] = metadata(file.message).get("edge_digits.trained_on", "")
     reader = TableReader(table)
     with ProgressLine("bytes") as progress:
         overlap = Overlap(said, TrainingTables(trained_on, progress.update) if trained_on else None)
@@ -305,6 +350,7 @@ def evaluate(
 def evaluate_pictures(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Pictures, and a labels.csv: file,text,kind,source.")],
     model: Model = "digits",
+    engine: Engine = EngineChoice.auto,
     wrong: Annotated[str | None, typer.Option(metavar="CSV", help="Write what was misread to this file.")] = None,
     only: Annotated[str | None, typer.Option(metavar="KIND,KIND…", help="Read the pictures of these alone.")] = None,
     at_least: Annotated[
@@ -332,7 +378,7 @@ def evaluate_pictures(
     pictures = load_labels(folder)
     if only is not None:
         pictures = choose_kinds(pictures, only)
-    reader = Reader(model)
+    reader = Reader(model, engine=engine.value)
     with ProgressLine("pictures") as progress:
         scores = score_pictures(reader, pictures, lambda done: progress.update(done, len(pictures)))
     _print(json.dumps(scores.as_dict()) if format is ReportFormat.json else scores.text())
@@ -429,6 +475,7 @@ def webcam(
     format: Annotated[FrameFormat, typer.Option(help="How events or frames are printed.")] = FrameFormat.jsonl,
     max_frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
     model: Annotated[str | None, typer.Option(help="A bundled model or an .onnx.  [default: digits]")] = None,
+    engine: Engine = EngineChoice.auto,
     force: Force = False,
 ) -> int:
     """Read numbers from a camera, a stream, a video or a folder of frames, and tell each once it is sure.
@@ -464,7 +511,7 @@ def webcam(
         force=force,
     )  # fmt: skip
     use_one_core()
-    reader = Reader(model)
+    reader = Reader(model, engine=engine.value)
     with open_source(source, opening, note=_note) as frames, open_output("-", force=True) as out, Stop() as stop:
         done = run(frames, reader, settings, stdout=out, note=_note, stop=stop)
     _note(done.describe())

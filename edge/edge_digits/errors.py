@@ -87,3 +87,7 @@ class GateError(EdgeDigitsError):
     """A figure that falls short of its limit."""
 
     exit_code = 5
+
+
+class EngineWarning(UserWarning):
+    """numpy runs a model, as onnxruntime cannot: no error, but slower."""

@@ -29,6 +29,8 @@ class ModelFile:
     sha256: str
     message: Message = field(repr=False)
     """`data` taken apart."""
+    bundled: bool = False
+    """Whether it is one of ours, with the hash that it was published with."""
 
 
 def load_manifest() -> dict[str, Any]:
@@ -56,7 +58,7 @@ def load_model_file(model: str | Path) -> ModelFile:
         name, data, sha256 = _load_bundled(text)
     message = read_onnx(name, data)
     refuse_outside(name, message)
-    return ModelFile(name, data, sha256, message)
+    return ModelFile(name, data, sha256, message, not is_path(model))
 
 
 def bundled_files(name: str | None = None) -> list[str]:

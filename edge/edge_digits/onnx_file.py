@@ -25,7 +25,15 @@ SCHEMA: Schema = {
     "Function": {
         1: ("name", "bytes"), 7: ("node", "Node"), 10: ("domain", "bytes"), 11: ("attribute_proto", "Attribute"),
     },
-    "Graph": {1: ("node", "Node"), 5: ("initializer", "Tensor"), 15: ("sparse_initializer", "SparseTensor")},
+    "Graph": {
+        1: ("node", "Node"), 5: ("initializer", "Tensor"), 11: ("input", "Value"), 12: ("output", "Value"),
+        15: ("sparse_initializer", "SparseTensor"),
+    },
+    "Value": {1: ("name", "bytes"), 2: ("type", "Type")},
+    "Type": {1: ("tensor_type", "TensorType")},
+    "TensorType": {1: ("elem_type", "int"), 2: ("shape", "Shape")},
+    "Shape": {1: ("dim", "Dimension")},
+    "Dimension": {1: ("dim_value", "int"), 2: ("dim_param", "bytes")},
     "Node": {
         1: ("input", "bytes"), 2: ("output", "bytes"), 3: ("name", "bytes"), 4: ("op_type", "bytes"),
         5: ("attribute", "Attribute"), 7: ("domain", "bytes"),
@@ -88,6 +96,11 @@ def plain(text: str) -> str:
     """What a file says, safe for a terminal: nothing in it that moves the cursor, and no more than some lines of it."""
     cut = "…" if len(text) > _MOST_TEXT else ""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:_MOST_TEXT]) + cut
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, safe for a terminal; its kind where it says nothing."""
+    return plain(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
 
 
 def nodes(model: Message) -> list[Message]:

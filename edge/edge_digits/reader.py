@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.classifier import Classifier
+from edge_digits.engines import EngineName
 from edge_digits.errors import ImageError, UsageError
 from edge_digits.find import Found, Region, find
 from edge_digits.form import Form
@@ -79,13 +80,14 @@ class Reader:
         max_digits: int = MAX_DIGITS,
         count: int | None = None,
         pattern: str | None = None,
+        engine: EngineName = "auto",
     ) -> None:
         if count is not None and pattern is not None:
             raise UsageError("--count and --pattern exclude each other: a pattern says how many digits there are")
         self._form = None if count is None else Form.of_count(count)
         if pattern is not None:
             self._form = Form.of_pattern(pattern)
-        self.classifier = Classifier(model)
+        self.classifier = Classifier(model, engine=engine)
         if min_confidence is None:
             min_confidence = 0.0 if self._form else MIN_CONFIDENCE
         self.min_confidence = min_confidence

@@ -11,15 +11,11 @@ from numpy.typing import NDArray
 from edge_digits.errors import ModelError
 from edge_digits.onnx_file import nodes, plain
 from edge_digits.protobuf import Message
+from edge_digits.tensors import read_constants
 
 Weights = dict[str, NDArray[np.float64]]
 """`conv1 weight` → its values."""
 
-_TYPES = {
-    1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4",
-    13: "<u8",
-}  # fmt: skip
-"""TensorProto.DataType → numpy's name of it."""
 _ROLES = {
     "Conv": ("", "weight", "bias"), "Gemm": ("", "weight", "bias"), "MatMul": ("weight", "weight"),
     "Reshape": ("", "shape"), "BatchNormalization": ("", "scale", "bias", "mean", "variance"),
@@ -74,46 +70,7 @@ def node_names(model: Message) -> list[str]:
 
 
 def _constants(name: str, model: Message) -> Weights:
-    tensors = [tensor for graph in model.messages("graph") for tensor in graph.messages("initializer")]
-    values = {tensor.text("name"): _values(name, tensor) for tensor in tensors}
-    for node in nodes(model):
-        if node.text("op_type") == "Constant":
-            for tensor in [t for attribute in node.messages("attribute") for t in attribute.messages("t")]:
-                values[node.text("output")] = _values(name, tensor)
-    return values
-
-
-def _values(name: str, tensor: Message) -> NDArray[np.float64]:
-    kind = _TYPES.get(tensor.integer("data_type"))
-    raw = tensor.data("raw_data")
-    try:
-        if kind is None:
-            raise ValueError(f"it is of type {tensor.integer('data_type')}")
-        if raw or not any(tensor.data(field) for field in ("float_data", "int32_data", "int64_data")):
-            flat = np.frombuffer(raw, kind)
-        elif kind == "<f4":
-            flat = np.frombuffer(tensor.data("float_data"), kind)
-        elif kind == "<i8":
-            flat = np.array(_varints(tensor.data("int64_data")), np.uint64).view(np.int64)
-        else:
-            flat = np.array(_varints(tensor.data("int32_data")), np.uint64).astype(np.uint32).view(np.int32)
-            flat = flat.astype(np.uint16).view(np.float16) if kind == "<f2" else flat
-        return flat.astype(np.float64).reshape(tensor.integers("dims"))
-    except ValueError as error:
-        reason = f"its tensor {tensor.text('name')!r} cannot be read ({error})"
-        raise ModelError(f"{name}: {plain(reason)}") from error
-
-
-def _varints(data: memoryview) -> list[int]:
-    """Packed numbers, as protobuf writes them: seven bits a byte, the lowest first."""
-    numbers, value, shift = [], 0, 0
-    for byte in data:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            numbers.append(value & (1 << 64) - 1)
-            value = shift = 0
-    return numbers
+    return {given: values.astype(np.float64) for given, values in read_constants(name, model).items()}
 
 
 def _dequantized(name: str, node: Message, values: Weights) -> NDArray[np.float64]:
