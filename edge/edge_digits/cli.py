@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
@@ -32,6 +32,8 @@ from edge_digits.outputs import open_output
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from edge_digits.reading import Record
 
 P = ParamSpec("P")
 
@@ -217,14 +219,20 @@ def classify(
         Path | None, typer.Option(metavar="DIR", help="Write the tiles by digit, to be corrected and trained on.")
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the tiles as the network sees them.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that read many pictures.  [default: all cores]"),
+    ] = None,
     force: Force = False,
 ) -> int:
     """Read the digits in pictures.
 
     Example: edge-digits classify img.png
     """
-    from edge_digits.images import PictureSource, find_pictures
+    from edge_digits.images import find_pictures
     from edge_digits.outputs import check_output
+    from edge_digits.parallel import cores
+    from edge_digits.picture_pool import read_records
     from edge_digits.progress import ProgressLine
     from edge_digits.reader import Reader
     from edge_digits.records import RecordWriter
@@ -242,8 +250,7 @@ def classify(
         engine=engine.value,
     )
     pictures = find_pictures(paths)
-    sources: Iterable[PictureSource] = pictures
-    files = None
+    records: Iterator[tuple[Record, list[str]]]
     if save or explain or crops or show:
         from edge_digits.half_blocks import Colours
         from edge_digits.picture_files import Asked, PictureFiles
@@ -252,15 +259,18 @@ def classify(
         asked = Asked(save, explain, crops, Colours.of(os.environ, terminal) if show else None)
         sources = list(pictures)  # before the first file is written, as it may come to lie among them
         files = PictureFiles(asked, sources, paths, force=force)
+        records = (files.read(number, reader, top) for number in range(len(sources)))
+    else:
+        several = 1 if "-" in paths else jobs or cores()  # standard input is this process's alone
+        records = ((record, []) for record in read_records(reader, pictures, top, several))
     failed = 0
     with ProgressLine("pictures", output) as progress, open_output(output, force=force) as out:
         writer = RecordWriter(out, format.value)
-        for done, picture in enumerate(sources, start=1):
-            record, below = (reader.record(picture, top), []) if files is None else files.read(done - 1, reader, top)
+        for done, (record, below) in enumerate(records, start=1):
             writer.write(record, below)
             if record["error"] is not None:
                 failed += 1
-                _note(f"{picture.source}: {record['error']}")
+                _note(f"{record['source']}: {record['error']}")
             progress.update(done)
         writer.close()
     if pictures.skipped:
