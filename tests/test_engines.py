@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -288,3 +289,10 @@ except SystemExit:
     assert done.stdout.splitlines()[:1] == ["ImageId,Label"]
     assert done.stdout.splitlines()[-1] == "False"
     assert len(done.stderr.splitlines()) == 1  # how many rows were written
+
+
+@pytest.mark.usefixtures("no_onnxruntime")
+def test_a_copy_of_what_numpy_runs_says_nothing_again() -> None:
+    with pytest.warns(EngineWarning):
+        classifier = Classifier()
+    assert pickle.loads(pickle.dumps(classifier)).engine == "numpy"  # a warning would be an error here

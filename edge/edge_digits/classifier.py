@@ -104,7 +104,8 @@ class Classifier:
             raise _breach(self.name, "its answer to a tile changes with the tiles beside it")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, self._arguments
+        model, threads, engine = self._arguments
+        return _remake, (model, threads, "numpy" if self.engine == "numpy" else engine)  # said once is enough
 
 
 def load_ensemble(

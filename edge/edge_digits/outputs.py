@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -148,7 +147,7 @@ def _target(path: str, force: bool) -> Path:
 
 def _create_beside(target: Path, suffix: str) -> Path:
     """An empty file in the folder of `target`, with the mode that the umask gives a new file."""
-    temp = target.with_name(f".edge-digits-{secrets.token_hex(6)}{suffix}")
+    temp = target.with_name(f".edge-digits-{os.urandom(6).hex()}{suffix}")
     os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     return temp
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,21 +22,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_ahead(
-    function: Callable[[T], R], items: Iterable[T], workers: int | None = None, pool: Executor | None = None
-) -> Generator[R, None, None]:
+def map_ahead(function: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Generator[R, None, None]:
     """`function` of each item, in their order: it runs in `workers` threads, on all cores where none are said.
 
     The caller's own thread takes the items, so that making them overlaps with the work on those before. No more than a
     few are held at a time. What an item or the function raises is raised in its place, after the results before it.
-    Close it (`contextlib.closing`) to stop early: what has not begun is dropped. A `pool` of as many workers takes the
-    place of the threads; it is shut down at the end.
+    Close it (`contextlib.closing`) to stop early: what has not begun is dropped.
     """
-    workers = workers or cores()
-    if pool is None:
-        from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(workers, "edge-digits")
+    workers = workers or cores()
+    pool = ThreadPoolExecutor(workers, "edge-digits")
     iterator = iter(items)
     pending: deque[Future[R]] = deque()
     failure: Exception | None = None

@@ -6,11 +6,15 @@ were no faster than one.
 
 from __future__ import annotations
 
-import signal
+import os
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from itertools import chain, islice
+from queue import SimpleQueue
 
 from edge_digits.errors import EdgeDigitsError
 from edge_digits.images import PictureSource
@@ -22,9 +26,10 @@ _ALONE = 0.3
 """Seconds that one process reads before others are started, which takes as long."""
 _TASK = 4
 """Pictures that a process is given at a time."""
+_PROGRAM = "from edge_digits.picture_pool import work; work()"
 
-_reader: Reader
-"""That of a process of the pool."""
+Task = tuple[list[PictureSource], int]
+"""Pictures, and how many of each digit's likeliest answers to list."""
 
 
 def read_records(
@@ -51,31 +56,68 @@ def read_records(
 def _read_together(
     reader: Reader, pictures: Iterator[PictureSource], top: int, jobs: int
 ) -> Generator[Record, None, None]:
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    """Each of as many threads as there are processes waits for the answers of one."""
+    tasks: Iterator[Task] = iter(lambda: (list(islice(pictures, _TASK)), top), ([], top))
+    idle: SimpleQueue[_Worker] = SimpleQueue()
 
-    # Not forked: a copy of a process in which other threads hold locks may wait for them for ever.
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin, initargs=(reader,))
-    tasks = iter(lambda: (list(islice(pictures, _TASK)), top), ([], top))
-    try:
-        with closing(map_ahead(_read, tasks, jobs, pool)) as done:
-            for records in done:
-                yield from records
-    except BrokenProcessPool as error:
-        raise EdgeDigitsError("a process that read pictures was killed: --jobs 1 needs less memory") from error
+    def ask(task: Task) -> list[Record]:
+        worker = idle.get()
+        try:
+            return worker.ask(task)
+        finally:
+            idle.put(worker)
+
+    with ExitStack() as workers:
+        for _ in range(jobs):
+            idle.put(workers.enter_context(closing(_Worker(reader))))
+        for records in workers.enter_context(closing(map_ahead(ask, tasks, jobs))):
+            yield from records
 
 
-def _begin(reader: Reader) -> None:
-    """In a process of the pool: the one that started it hears Ctrl-C, and OpenCV's threads would only be in the way."""
+class _Worker:
+    """A process that reads pictures, in a session of its own: Ctrl-C is for the one that started it."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+        )
+        self._reader: Reader | None = reader
+
+    def ask(self, task: Task) -> list[Record]:
+        """The records of the task's pictures."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            if self._reader is not None:
+                pickle.dump(self._reader, self._process.stdin)
+                self._reader = None
+            pickle.dump(task, self._process.stdin)
+            self._process.stdin.flush()
+            records: list[Record] = pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise EdgeDigitsError("a process that read pictures was killed: --jobs 1 needs less memory") from error
+        return records
+
+    def close(self) -> None:
+        """Ends it, whatever it does."""
+        with suppress(OSError), self._process:  # what could not be written to it is lost
+            self._process.kill()
+
+
+def work() -> None:
+    """What a process of the pool does: reads what stdin asks for until there is no more."""
     from edge_digits.opencv import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-    global _reader
-    _reader = reader
-
-
-def _read(task: tuple[list[PictureSource], int]) -> list[Record]:
-    pictures, top = task
-    return [_reader.record(picture, top) for picture in pictures]
+    cv2.setNumThreads(1)  # the cores have each a process
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints would be no answer
+    with suppress(EOFError, BrokenPipeError):
+        reader: Reader = pickle.load(sys.stdin.buffer)
+        while True:
+            pictures, top = pickle.load(sys.stdin.buffer)
+            pickle.dump([reader.record(picture, top) for picture in pictures], out)
+            out.flush()
