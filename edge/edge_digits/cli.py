@@ -541,6 +541,27 @@ def _list_cameras() -> int:
 
 @app.command()
 @_command
+def benchmark(
+    quick: Annotated[bool, typer.Option("--quick", help="A rough picture, in less than 20 seconds.")] = False,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit with 5 where a budget is not kept.")] = False,
+    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
+) -> None:
+    """Measure speed and memory on this machine, and say which budgets are kept. Takes two minutes, on a quiet machine.
+
+    Example: edge-digits benchmark --quick
+    """
+    import json
+
+    from edge_digits.benchmark import benchmark
+
+    found = benchmark(quick=quick, progress=_note)
+    _print(json.dumps(found.as_dict()) if format is ReportFormat.json else found.text())
+    if gate:
+        found.gate()
+
+
+@app.command()
+@_command
 def train(
     recipe: Annotated[str | None, typer.Option(help="One of `edge-digits recipes`, or a .py file of your own.")] = None,
     data: Annotated[
