@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from packaging.requirements import Requirement
 from pictures import csv_table, some
 
 from edge_digits import Classifier
@@ -296,3 +298,27 @@ def test_a_copy_of_what_numpy_runs_says_nothing_again() -> None:
     with pytest.warns(EngineWarning):
         classifier = Classifier()
     assert pickle.loads(pickle.dumps(classifier)).engine == "numpy"  # a warning would be an error here
+
+
+# ---- where it is asked for
+
+
+@pytest.mark.parametrize(
+    ("machine", "python", "asked"),
+    [
+        ("x86_64", "3.11", True),
+        ("x86_64", "3.14", True),
+        ("aarch64", "3.13", True),
+        ("arm64", "3.12", True),
+        ("AMD64", "3.11", True),
+        ("armv7l", "3.11", False),
+        ("i686", "3.11", False),
+        ("riscv64", "3.13", False),
+        ("x86_64", "3.15", False),
+    ],
+)
+def test_onnxruntime_is_required_where_it_has_wheels(machine: str, python: str, asked: bool) -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (required,) = [found for found in map(Requirement, project["dependencies"]) if found.name == "onnxruntime"]
+    assert required.marker is not None
+    assert required.marker.evaluate({"platform_machine": machine, "python_version": python}) is asked
