@@ -13,7 +13,15 @@ from commands import Run, runner
 
 from edge_digits import Reader, benchmark, cli
 from edge_digits.bench_figures import Budget, Figure, Sizes, in_turn, ratio, run_python
-from edge_digits.bench_material import PHOTO, SCREEN, SMALL, load_tiles, make_pictures, write_table
+from edge_digits.bench_material import (
+    PHOTO,
+    SCREEN,
+    SMALL,
+    load_tiles,
+    make_one_of_many,
+    make_pictures,
+    write_table,
+)
 from edge_digits.errors import EdgeDigitsError, GateError
 from edge_digits.tables import TableReader
 
@@ -137,3 +145,4 @@ def test_its_pictures_are_read_in_full(reader: Reader) -> None:
     assert reader.read(pictures[SMALL]).text == "4"
     assert [len(line) for line in reader.read(pictures[SCREEN]).lines] == [3, 2]
     assert len(reader.read(pictures[PHOTO]).digits) == 12
+    assert len(reader.read(make_one_of_many()).text) == 3

@@ -16,6 +16,8 @@ Pixels = NDArray[np.uint8]
 
 SMALL, SCREEN, PHOTO = "28 × 28", "640 × 480", "12 megapixels"
 """The three pictures: a tile, five digits on a sheet, twelve on a photo of one."""
+MANY = "320 × 240"
+"""One of many: three digits."""
 
 
 def load_tiles() -> Pixels:
@@ -41,6 +43,11 @@ def make_pictures() -> dict[str, bytes]:
         SCREEN: _encoded(".jpg", _sheet(480, 640, 90, 5)),
         PHOTO: _encoded(".jpg", _sheet(3000, 4000, 300, 12)),
     }
+
+
+def make_one_of_many() -> bytes:
+    """The file of a small picture, a JPEG."""
+    return _encoded(".jpg", _sheet(240, 320, 50, 3))
 
 
 def _sheet(height: int, width: int, side: int, count: int) -> Pixels:

@@ -19,7 +19,7 @@ from edge_digits.bench_figures import (
     ratio,
     run_python,
 )
-from edge_digits.bench_material import PHOTO, SCREEN, SMALL, make_pictures
+from edge_digits.bench_material import MANY, PHOTO, SMALL, make_one_of_many, make_pictures
 from edge_digits.find import find
 from edge_digits.images import load_image
 from edge_digits.reader import Reader
@@ -48,7 +48,7 @@ def measure_pictures(sizes: Sizes, folder: Path) -> Part:
         Budget(f"{PHOTO}: memory of classify", held, 200, "MB"),
     ]
     if sizes.pictures:
-        found, faster = _measure_many(sizes, folder, pictures[SCREEN])
+        found, faster = _measure_many(sizes, folder, make_one_of_many())
         figures += found
         budgets += [faster] if sizes.judged else []
     return Part("Pictures", figures, budgets)
@@ -83,9 +83,7 @@ def _measure_many(sizes: Sizes, folder: Path, picture: bytes) -> tuple[list[Figu
     )
     loop, ours = took.values()
     figures = [
-        Figure(
-            f"{sizes.pictures:,} of {SCREEN}: {name}", "pictures/s", tuple(1e3 * sizes.pictures / ms for ms in values)
-        )
+        Figure(f"{sizes.pictures:,} of {MANY}: {name}", "pictures/s", tuple(1e3 * sizes.pictures / ms for ms in values))
         for name, values in took.items()
     ]
     return figures, Budget("many pictures: classify against a loop", ratio(loop, ours), 1.7, at_least=True)
