@@ -366,6 +366,14 @@ def test_submit_of_several_models_gives_the_mean(run: Run, table: Path) -> None:
     np.testing.assert_allclose(np.array(rows[1:])[:, 2:].astype(float), mean, atol=2e-6)
 
 
+def test_submit_averages_over_small_shifts_and_turns(run: Run, table: Path) -> None:
+    done = [run("submit", table, "-o", "-", "--probabilities", "--tta", number) for number in (1, 5)]
+    assert [d.code for d in done] == [0, 0]
+    assert done[0].out.splitlines()[0] == done[1].out.splitlines()[0]
+    assert done[0].out != done[1].out
+    assert run("submit", table, "-o", "-", "--tta", 0).code == 2
+
+
 def test_submit_keeps_an_output_that_is_there(run: Run, table: Path) -> None:
     (table.parent / "submission.csv").write_text("precious")
     done = run("submit", table)

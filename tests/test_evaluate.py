@@ -20,6 +20,7 @@ from edge_digits.errors import GateError, TableError
 from edge_digits.metrics import Evaluation, wilson_interval
 from edge_digits.model_files import load_model_file
 from edge_digits.overlap import DataHash, Overlap, TrainingTables
+from edge_digits.variations import vary
 
 CHOSEN = some(300, seed=7)
 TILES, LABELS = mnist()[0][CHOSEN], mnist()[1][CHOSEN]
@@ -274,3 +275,24 @@ def test_the_gate_passes_at_its_limit_and_fails_above() -> None:
     Overlap({}).gate(found, 0.75)
     with pytest.raises(GateError, match=r"the accuracy is 0\.75000, less than 0\.7501"):
         Overlap({}).gate(found, 0.7501)
+
+
+def test_confidences_are_measured_against_the_truth(run, tmp_path, tiles, labels):
+    path = tmp_path / "labelled.csv"
+    path.write_bytes(csv_table(tiles[:400], labels[:400]))
+    told = json.loads(run(path, "--format", "json").out)
+    assert 0 <= told["calibration_error"] < 0.05
+    assert [row["left_out"] for row in told["coverage"]] == [0, 0.005, 0.01, 0.02, 0.05]
+    assert [row["n"] for row in told["coverage"]] == [400, 398, 396, 392, 380]
+    assert f"calibration error {100 * told['calibration_error']:.2f} % (15 bins)" in run(path).out
+
+
+def test_small_shifts_and_turns_are_averaged(run, tmp_path, tiles, labels):
+    path = tmp_path / "labelled.csv"
+    path.write_bytes(csv_table(tiles[:100], labels[:100]))
+    losses = [json.loads(run(path, "--format", "json", "--tta", n).out)["loss"] for n in (1, 3)]
+    assert losses[0] != losses[1]
+    classifier = Classifier()
+    said = np.mean([classifier.classify(vary(tiles[:100], number)).probabilities for number in range(3)], axis=0)
+    assert losses[1] == pytest.approx(float(-np.log(said[np.arange(100), labels[:100]]).mean()), rel=1e-3)
+    assert run(path, "--tta", 12).code == 2

@@ -171,7 +171,7 @@ def test_an_evaluation_can_be_watched_row_by_row(tmp_path):
     evaluate(
         TableReader(str(path), rows=8),
         lambda tiles: probabilities[tiles[:, 0, 0]],
-        watch=lambda tiles, labels, said: seen.append((tiles[:, 0, 0], labels, said)),
+        watchers=[lambda tiles, labels, said: seen.append((tiles[:, 0, 0], labels, said))],
     )
     rows, truths, said = (np.concatenate(part) for part in zip(*seen, strict=True))
     assert len(seen) == 3

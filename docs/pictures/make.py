@@ -22,6 +22,7 @@ from clips import Scene, Written, at, face_and_hand
 from edge_digits import Reader
 from edge_digits.draw import draw_reading
 from edge_digits.overlay import HELP_PAUSED, draw_help, draw_look, draw_panel
+from edge_digits.probes import SELF_TEST
 from edge_digits.steady import SteadyReader
 
 HERE = Path(__file__).parent
@@ -46,7 +47,7 @@ def write(sheet: NDArray[np.float32], digit: NDArray[np.uint8], x: int, y: int, 
 
 
 def main() -> None:
-    """Writes number.jpg, and number-read.png with what is read drawn on it."""
+    """Writes number.jpg, number-read.png with what is read drawn on it, and the picture that `doctor` reads."""
     rng = np.random.default_rng(7)
     rows, labels = mnist_data()
     sheet = paper(460, 640, rng)
@@ -57,9 +58,12 @@ def main() -> None:
             write(sheet, tile, 60 + 120 * place + int(rng.integers(12)), 20 + 140 * line + 6 * place, 112)
     picture = np.clip(sheet + rng.normal(0, 3, sheet.shape), 0, 255).astype(np.uint8)
     cv2.imwrite(str(HERE / "number.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    small = cv2.resize(picture, (240, 172), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(SELF_TEST), small, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    for path in (HERE / "number.jpg", SELF_TEST):
+        if (lines := Reader().read(path).lines) != LINES:
+            raise SystemExit(f"{path}: read {lines}, but {LINES} was written")
     reading = Reader().read(HERE / "number.jpg")
-    if reading.lines != LINES:
-        raise SystemExit(f"read {reading.lines}, but {LINES} was written")
     cv2.imwrite(str(HERE / "number-read.png"), draw_reading(cv2.imread(str(HERE / "number.jpg")), reading))
     draw_window()
 

@@ -114,13 +114,19 @@ class Classifier:
 
 
 def load_ensemble(
-    models: Sequence[str | Path], engine: EngineName = "auto"
+    models: Sequence[str | Path], engine: EngineName = "auto", variations: int = 1
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Tiles (n, 28, 28) → the mean of the probabilities of all `models`, (n, 10); threads may share it."""
+    """Tiles (n, 28, 28) → the mean of the probabilities of all `models`, (n, 10); threads may share it.
+
+    Each model is asked about the first `variations` of `variations.STEPS`, 1 for the tiles as they are.
+    """
+    from edge_digits.variations import vary
+
     classifiers = [Classifier(model, engine=engine) for model in models]
 
     def classify(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers = [classifier.classify(tiles).probabilities for classifier in classifiers]
+        varied = [vary(tiles, number) for number in range(variations)]
+        answers = [classifier.classify(some).probabilities for classifier in classifiers for some in varied]
         return answers[0] if len(answers) == 1 else np.mean(answers, axis=0, dtype=np.float32)
 
     return classify

@@ -83,6 +83,12 @@ class FrameFormat(StrEnum):
 Model = Annotated[str, typer.Option(help="A bundled model (see `edge-digits models list`) or the path of an .onnx.")]
 Models = Annotated[list[str], typer.Option("--model", help="As often as you like: several models are averaged.")]
 Engine = Annotated[EngineChoice, typer.Option(help="auto: numpy where onnxruntime cannot be loaded.")]
+Variations = Annotated[
+    int,
+    typer.Option(
+        "--tta", min=1, max=11, help="Average over so many small shifts and turns of each tile, itself included."
+    ),
+]
 Output = Annotated[str, typer.Option("-o", "--output", help="Where to write; - is stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
@@ -286,6 +292,7 @@ def submit(
     output: Output = "submission.csv",
     model: Models = ["digits"],  # noqa: B006 – typer copies it
     engine: Engine = EngineChoice.auto,
+    tta: Variations = 1,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write those of all ten digits.")] = False,
     force: Force = False,
 ) -> None:
@@ -299,7 +306,7 @@ def submit(
     from edge_digits.tables import submit
 
     check_output(output, force=force)
-    classify = load_ensemble(model, engine.value)
+    classify = load_ensemble(model, engine.value, tta)
     with ProgressLine("bytes", output) as progress, open_output(output, force=force) as out:
         rows = submit(tables, classify, out, probabilities=probabilities, progress=progress.update)
     _note(f"{rows:,} rows written to {'stdout' if output == '-' else output}")
@@ -311,6 +318,7 @@ def evaluate(
     table: Annotated[str, typer.Argument(metavar="LABELLED_CSV", help="With labels, as train.csv; - is stdin.")],
     model: Models = ["digits"],  # noqa: B006 – typer copies it
     engine: Engine = EngineChoice.auto,
+    tta: Variations = 1,
     at_least: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Exit with 5 when the accuracy is lower: with --trained-on, on unseen rows."),
@@ -327,6 +335,7 @@ def evaluate(
     """
     import json
 
+    from edge_digits.calibration import Calibration
     from edge_digits.classifier import load_ensemble
     from edge_digits.metrics import evaluate
     from edge_digits.model_files import load_model_file
@@ -337,19 +346,19 @@ def evaluate(
 
     if [table, *(trained_on or [])].count("-") > 1:
         raise UsageError("- is named more than once: stdin can be read for one table only")
-    classify = load_ensemble(model, engine.value)
+    classify = load_ensemble(model, engine.value, tta)
     said = {}
     for name in model:
         file = load_model_file(name)
         said[file.name] = metadata(file.message).get("edge_digits.trained_on", "")
-    reader = TableReader(table)
+    reader, calibration = TableReader(table), Calibration()
     with ProgressLine("bytes") as progress:
         overlap = Overlap(said, TrainingTables(trained_on, progress.update) if trained_on else None)
-        found = evaluate(reader, classify, progress.update, overlap.add)
+        found = evaluate(reader, classify, progress.update, (overlap.add, calibration.add))
     if format is ReportFormat.json:
-        _print(json.dumps(found.as_dict() | overlap.as_dict()))
+        _print(json.dumps(found.as_dict() | overlap.as_dict() | calibration.as_dict()))
     else:
-        _print(found.text(overlap.lines()))
+        _print("\n".join([found.text(overlap.lines()), "", *calibration.text()]))
     for name in overlap.elsewhere:
         _note(f"{name} was trained on other rows than those of --trained-on: what it knows of them counts as unseen")
     if at_least is not None:
@@ -700,6 +709,21 @@ def compare(
     with open_output(str(output), force=force, binary=True) as out:
         out.write(compare_plot.draw_comparison(comparison))
     _note(f"drawn to {output}")
+
+
+@app.command()
+@_command
+def doctor(format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text) -> int:
+    """Look at what this machine offers, and say what to do about what is wrong.
+
+    Example: edge-digits doctor
+    """
+    from edge_digits.doctor import as_json, examine
+    from edge_digits.errors import LibraryError
+
+    findings = examine()
+    _print(as_json(findings) if format is ReportFormat.json else "\n".join(finding.text() for finding in findings))
+    return LibraryError.exit_code if any(finding.status == "problem" for finding in findings) else 0
 
 
 @app.command()

@@ -148,18 +148,18 @@ def evaluate(
     table: TableReader,
     classify: Callable[[Tiles], Probabilities],
     progress: Callable[[int, int | None], None] | None = None,
-    watch: Callable[[Tiles, Labels, Probabilities], None] | None = None,
+    watchers: Sequence[Callable[[Tiles, Labels, Probabilities], None]] = (),
 ) -> Evaluation:
     """Compares what `classify`, tiles (n, 28, 28) → probabilities (n, 10), says of a labelled table with its labels.
 
-    `progress` is told the bytes that are read and their total, None where it is not known; `watch` each chunk of rows
-    with its probabilities. Raises TableError.
+    `progress` is told the bytes that are read and their total, None where it is not known; `watchers` each chunk of
+    rows with its probabilities. Raises TableError.
     """
     found = Evaluation()
     with closing(map_ahead(lambda rows: (*rows, classify(rows[0])), table.labelled_tiles())) as chunks:
         for tiles, labels, probabilities in chunks:
             found += Evaluation.from_probabilities(probabilities, labels)
-            if watch is not None:
+            for watch in watchers:
                 watch(tiles, labels, probabilities)
             if progress is not None:
                 progress(table.position, table.size)
