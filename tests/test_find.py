@@ -239,3 +239,19 @@ def test_a_specked_sheet_gives_the_digits_alone() -> None:
     for place in rng.integers(0, len(rows), 40):
         image[rows[place], columns[place]] = 60
     assert_all_found(picture, find(image))
+
+
+def test_a_dot_larger_than_the_pen_beside_a_number_is_no_digit() -> None:
+    picture = write_number("407", height=48, size=(120, 300), seed=3)
+    image = picture.image.copy()
+    cv2.circle(image, (272, 60), 9, 40, -1)
+    found = find(image)
+    assert len(found.regions) == 3
+    assert "a dot" in {rejected.reason for rejected in found.rejected}
+
+
+def test_a_picture_is_searched_whole_where_its_strokes_are_thin() -> None:
+    """Halved, they would be less than two pixels wide."""
+    thin, bold = (write_number("407", height=100, stroke=stroke, size=(300, 600)).image for stroke in (0.03, 0.12))
+    sizes = [find(image).ink.shape for image in (thin, bold)]  # type: ignore[union-attr]
+    assert sizes == [(300, 600), (150, 300)]

@@ -20,6 +20,7 @@ from edge_digits.pieces import (
     beside_sheet,
     connect,
     drop_texture,
+    is_blob,
     is_texture,
     is_writing,
     mask_of,
@@ -35,6 +36,8 @@ COARSEST_SIDE = 512
 """Pixels: it is halved until its longer side is no longer, and searched; then again at twice that …"""
 LOW = 20
 """… and where a digit came out smaller than that of a tile, in pixels: specks may be digits then."""
+THICK = 2.0
+"""Pixels: thinner strokes lose something when a picture is halved that could be searched whole as well."""
 MARGIN = 1 / 40
 """Share of the picture's longer side that is looked at again about its strokes."""
 GROUND_WINDOW = 1 / 3
@@ -92,18 +95,25 @@ class Found:
 def find(image: NDArray[np.uint8]) -> Found:
     """Finds the digits in an image, (H, W) or (H, W, 3) uint8, dark on light or light on dark.
 
-    A large picture is searched coarsely, then more finely if that finds none; where it finds some that are too low,
-    what is about them is searched once more.
+    It is searched coarsely first, which is enough for digits that come out high. A large picture is searched more
+    finely only if that finds none, and where it finds some that are too low, about them alone.
     """
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8)
     whole = 0, 0, gray.shape[1], gray.shape[0]
+    if COARSEST_SIDE < max(gray.shape) <= WORKING_SIDE:
+        small = gray
+        while max(small.shape) > COARSEST_SIDE:
+            small = shrink(small, max(small.shape) // 2)
+        found, strokes = _search(small)
+        if _lowest(found) >= LOW and _thinnest(strokes) >= THICK:
+            return found.placed(whole, small.shape)
     if max(gray.shape) > WORKING_SIDE:
         pyramid = [gray]
         while max(pyramid[-1].shape) > COARSEST_SIDE:
             pyramid.append(shrink(pyramid[-1], max(pyramid[-1].shape) // 2))
         for small, least in zip(reversed(pyramid), (LOW / 2, 1), strict=False):
             found, strokes = _search(small)
-            lowest = min((max(region.box[2:]) for region in found.regions), default=0)
+            lowest = _lowest(found)
             coarse = found.placed(whole, small.shape)
             if lowest >= LOW:
                 return coarse
@@ -112,6 +122,16 @@ def find(image: NDArray[np.uint8]) -> Found:
                 return coarse.refined(window, _look_closer(gray, window, max(whole) / max(small.shape) * lowest))
     small = shrink(gray, WORKING_SIDE)
     return _search(small)[0].placed(whole, small.shape)
+
+
+def _lowest(found: Found) -> int:
+    """The longer side of the smallest region, in pixels; 0 where there is none."""
+    return min((max(region.box[2:]) for region in found.regions), default=0)
+
+
+def _thinnest(strokes: list[Piece]) -> float:
+    """The width of the thinnest stroke, in pixels; 0 where there is none."""
+    return min((piece.stroke or 0.0 for piece in strokes), default=0.0)
 
 
 def _look_closer(gray: NDArray[np.uint8], window: Box, lowest: float) -> Found:
@@ -143,7 +163,7 @@ def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
         return Found((), _told([(everything, "a texture")]), ink), []
     strokes, faint = drop_texture(labels, strokes, pieces, slopes, level)
     labels, wholes = unstack(labels, join_pieces(strokes, stroke))
-    digits, others = sort_out(wholes)
+    digits, others = sort_out(wholes, lambda piece: is_blob(labels, piece))
     rejected += faint + others
     if len(pieces) >= MAX_PIECES:
         rejected.append((everything, f"the smaller ones of over {MAX_PIECES:,} pieces of ink"))

@@ -5,6 +5,8 @@ Every length is relative: to the digits, or to the stroke.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -115,8 +117,8 @@ def _usual_height(pieces: list[Piece]) -> float:
     return float(np.percentile([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0], 75))
 
 
-def sort_out(pieces: list[Piece]) -> tuple[list[Piece], list[tuple[Piece, str]]]:
-    """(digits, what is none with the reason)."""
+def sort_out(pieces: list[Piece], is_solid: Callable[[Piece], bool]) -> tuple[list[Piece], list[tuple[Piece, str]]]:
+    """(digits, what is none with the reason). `is_solid`: whether a piece is too fat for a stroke."""
     digits, rejected = [], []
     most = OUTSIZE * _usual_height(pieces) if len(pieces) >= MANY else float("inf")
     tallest = max((piece.h for piece in pieces if piece.h <= most), default=0)
@@ -129,6 +131,8 @@ def sort_out(pieces: list[Piece]) -> tuple[list[Piece], list[tuple[Piece, str]]]
             rejected.append((piece, "too small"))
         elif piece.w > 3 * piece.h and piece.h < 0.5 * tallest:
             rejected.append((piece, "a dash"))
+        elif piece.h < 0.5 * tallest and is_solid(piece):
+            rejected.append((piece, "a dot"))
         else:
             digits.append(piece)
     return digits, rejected

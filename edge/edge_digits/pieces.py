@@ -138,7 +138,7 @@ def set_apart(
     for piece in pieces:
         if _is_rule(piece, stroke) or _is_cut_off(labels, piece):
             rejected.append((piece, "a rule or an edge"))
-        elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and _is_blob(labels, piece):
+        elif max(labels.shape) >= MIN_SCENE and max(piece.w, piece.h) > 3 * stroke and is_blob(labels, piece):
             rejected.append((piece, BLOB))
         elif piece.w * piece.h > SHEET * labels.size and _is_grid(labels, piece):
             rejected.append((piece, "a grid"))
@@ -182,9 +182,9 @@ def drop_texture(
 def _ground_texture(labels: Labels, ink: NDArray[np.uint8]) -> float:
     """What the ground rises to in one place of a hundred, 0 to 255, away from all ink."""
     step = max(1, max(ink.shape) // 400)
-    apart = cv2.dilate((labels[::step, ::step] > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
-    ground = ink[::step, ::step][apart]
-    return float(np.percentile(ground, 99)) if ground.size >= MIN_SCENE else 0.0
+    near = cv2.dilate((labels[::step, ::step] > 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    ground = count_levels(np.ascontiguousarray(ink[::step, ::step]), np.asarray(1 - near, np.uint8))
+    return percentile(ground, 99) if ground.sum() >= MIN_SCENE else 0.0
 
 
 def _is_rule(piece: Piece, stroke: float) -> bool:
@@ -266,7 +266,7 @@ def is_writing(labels: Labels, pieces: list[Piece]) -> bool:
     if np.mean(border > 0) > MAX_BORDER_INK:
         return False
     large = [piece for piece in pieces if piece.w * piece.h > SHEET * labels.size]
-    return not any(_is_blob(labels, piece) for piece in large)
+    return not any(is_blob(labels, piece) for piece in large)
 
 
 def beside_sheet(labels: Labels, pieces: list[Piece], dark_ink: bool) -> NDArray[np.uint8]:
@@ -278,7 +278,7 @@ def beside_sheet(labels: Labels, pieces: list[Piece], dark_ink: bool) -> NDArray
     solid = [
         p for p in pieces
         if p.w * p.h > SHEET * labels.size
-        and (not (p.x > 0 and p.y > 0 and p.right < width and p.bottom < height) or _is_blob(labels, p))
+        and (not (p.x > 0 and p.y > 0 and p.right < width and p.bottom < height) or is_blob(labels, p))
     ]  # fmt: skip
     mask = np.minimum(mask_of(labels, [label for piece in solid for label in piece.labels]), 1)
     edge = np.ones((round(max(height, width) * EDGE_OF_SHEET) * 2 + 1,) * 2, np.uint8)
@@ -289,7 +289,7 @@ def beside_sheet(labels: Labels, pieces: list[Piece], dark_ink: bool) -> NDArray
     return np.asarray(1 - cv2.erode(sheet, edge), np.uint8)
 
 
-def _is_blob(labels: Labels, piece: Piece) -> bool:
+def is_blob(labels: Labels, piece: Piece) -> bool:
     """Whether the piece is too solid for a stroke: a sheet, a hand, a coin."""
     long, short = max(piece.w, piece.h), min(piece.w, piece.h)
     fills_box = piece.area > MAX_FILL * piece.w * piece.h and short > MAX_STROKE * long
@@ -373,7 +373,7 @@ class Slopes:
 
 def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
     """The median stroke width of the pieces that are no specks, rules or blobs, in pixels."""
-    strokes = [p for p in pieces if p.w <= RULE_ASPECT * p.h and not _is_blob(labels, p)]
+    strokes = [p for p in pieces if p.w <= RULE_ASPECT * p.h and not is_blob(labels, p)]
     largest = max((piece.area for piece in strokes), default=0)
     widths = [_stroke(labels, piece) for piece in strokes if piece.area >= SPECK * largest]
     return float(np.median(widths)) if widths else 1.0
