@@ -113,6 +113,8 @@ def main() -> NoReturn:
         if not isinstance(error, BrokenPipeError):
             code = code or _report(OutputError(f"stdout: cannot be written: {error.strerror}"))
         _drop_stdout()
+    for number in (signal.SIGINT, signal.SIGTERM):  # all is done: one that comes while Python ends changes nothing
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 
