@@ -100,17 +100,14 @@ def find(image: NDArray[np.uint8]) -> Found:
     """
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8)
     whole = 0, 0, gray.shape[1], gray.shape[0]
+    pyramid = [gray]
+    while max(pyramid[-1].shape) > COARSEST_SIDE:
+        pyramid.append(shrink(pyramid[-1], max(pyramid[-1].shape) // 2))
     if COARSEST_SIDE < max(gray.shape) <= WORKING_SIDE:
-        small = gray
-        while max(small.shape) > COARSEST_SIDE:
-            small = shrink(small, max(small.shape) // 2)
-        found, strokes = _search(small)
+        found, strokes = _search(pyramid[-1])
         if _lowest(found) >= LOW and _thinnest(strokes) >= THICK:
-            return found.placed(whole, small.shape)
-    if max(gray.shape) > WORKING_SIDE:
-        pyramid = [gray]
-        while max(pyramid[-1].shape) > COARSEST_SIDE:
-            pyramid.append(shrink(pyramid[-1], max(pyramid[-1].shape) // 2))
+            return found.placed(whole, pyramid[-1].shape)
+    elif max(gray.shape) > WORKING_SIDE:
         for small, least in zip(reversed(pyramid), (LOW / 2, 1), strict=False):
             found, strokes = _search(small)
             lowest = _lowest(found)
