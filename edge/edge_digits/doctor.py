@@ -5,6 +5,7 @@ Whatever may crash, hang or print is tried in a process of its own (`probes`), a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import edge_digits
+from edge_digits.parallel import cores
 
 TIMEOUT = 4.0
 """Seconds until a probe is given up; the whole takes no longer than that and a little."""
@@ -125,16 +127,20 @@ def _versions() -> Iterator[Finding]:
 
 
 def _package(name: str, limits: str) -> Finding:
-    names = _OPENCVS if name in _OPENCVS else (name,)
-    for installed in names:
-        try:
-            found = metadata.version(installed)
-        except metadata.PackageNotFoundError:
-            continue
+    for installed, found in _installed(_OPENCVS if name in _OPENCVS else (name,)).items():
         if not within(found, limits):
             return Finding(name, "problem", f"{found}, but {limits} is needed", f"pip install '{installed}{limits}'")
         return Finding(installed, "ok", found)
     return Finding(name, "note", "not installed as a package", f"pip install {name}, unless the system brings it along")
+
+
+def _installed(names: Sequence[str]) -> dict[str, str]:
+    """Those of these packages that are installed, with their versions."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def within(version: str, limits: str) -> bool:
@@ -155,15 +161,10 @@ def within(version: str, limits: str) -> bool:
 
 def _opencv_packages() -> Finding:
     """Two of them overwrite each other's files, and which one is imported is chance."""
-    found = []
-    for name in _OPENCVS:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            continue
-    names = [entry.split()[0] for entry in found]
+    versions = _installed(_OPENCVS)
+    found = [f"{name} {version}" for name, version in versions.items()]
     if len(found) > 1:
-        repair = f"pip uninstall -y {' '.join(names)}, then pip install {names[0]}"
+        repair = f"pip uninstall -y {' '.join(versions)}, then pip install {next(iter(versions))}"
         return Finding("OpenCV", "problem", f"installed over one another: {', '.join(found)}", repair)
     return Finding("OpenCV", "ok", found[0] if found else "from elsewhere than a Python package")
 
@@ -194,8 +195,7 @@ def _processor() -> Finding:
 def _threads() -> Finding:
     """Cores that this process may use: the machine's, less affinity and a container's limit."""
     machine = os.cpu_count() or 1
-    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine
-    found = f"{ours} of {machine} cores"
+    found = f"{cores()} of {machine} cores"
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         if quota != "max":
