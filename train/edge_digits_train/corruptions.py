@@ -99,11 +99,11 @@ def _change_width(tile: Tiles, change: float) -> NDArray[Any]:
     large = cv2.resize(tile, (28 * _ENLARGED,) * 2, interpolation=cv2.INTER_CUBIC)
     if change > 0:
         away = cv2.distanceTransform((large < 128).view(np.uint8), cv2.DIST_L2, 5)
-        large = np.maximum(large, 255 * np.clip(change * 4 / 2 * _ENLARGED + 0.5 - away, 0, 1))
+        large = np.maximum(large, 255 * np.clip(change * 4 / 2 * _ENLARGED + 1 - away, 0, 1))
     else:
-        depth = cv2.distanceTransform((large >= 64).view(np.uint8), cv2.DIST_L2, 5)
+        depth = cv2.distanceTransform((large >= 96).view(np.uint8), cv2.DIST_L2, 5)
         middle = cv2.dilate(depth, np.ones((3 * _ENLARGED + 1,) * 2, np.uint8))  # half of a wide stroke, either way
-        large = large * np.clip(depth + change * middle + 0.5, 0, 1)
+        large = large * np.clip(depth + change * middle, 0, 1)
     return np.asarray(cv2.resize(large, (28, 28), interpolation=cv2.INTER_AREA))
 
 
@@ -195,7 +195,7 @@ def _invert(tiles: Tiles, share: Amounts, rng: np.random.Generator) -> Tiles:
 def _cover(tiles: Tiles, side: Amounts, rng: np.random.Generator) -> Tiles:
     """A square of one brightness about a pixel of the ink: half of them black, half anything."""
     brightness = rng.integers(0, 256, len(tiles)) * rng.integers(0, 2, len(tiles))
-    chosen = ((tiles >= 128) * rng.random(tiles.shape)).reshape(len(tiles), -1).argmax(axis=1)
+    chosen = ((tiles >= 128) * rng.random(tiles.shape)).reshape(len(tiles), 784).argmax(axis=1)
     middles = np.stack(np.divmod(chosen, 28)) + rng.uniform(-0.5, 0.5, (2, len(tiles)))
     row, column = np.abs(np.arange(28) - middles[:, :, None]) < side[:, None] / 2
     return np.where(row[:, :, None] & column[:, None, :], brightness[:, None, None].astype(np.uint8), tiles)
