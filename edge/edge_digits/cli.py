@@ -715,6 +715,53 @@ def compare(
 
 @app.command()
 @_command
+def robustness(
+    data: Annotated[str, typer.Option(help="Labelled rows: as `train` takes them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder for robustness.csv and robustness.png.")],
+    model: Annotated[list[str], typer.Option(help="As often as you like: each is measured.")] = ["digits"],  # noqa: B006
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="Rows at most, drawn.")] = 2000,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only of rows that `train` holds out by itself.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tiles.")] = 0,
+    format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
+    force: Force = False,
+) -> None:
+    """Measure models on damaged tiles: 15 kinds of damage, from severity 0 to 5, as a table and as a heat map.
+
+    Example: edge-digits robustness --data train.csv --held-out -o card
+    """
+    import json
+
+    from edge_digits.classifier import Classifier
+    from edge_digits.outputs import check_output, make_folder
+    from edge_digits.progress import ProgressLine
+
+    with _loading("robustness"):
+        from edge_digits_train.data import load_data
+        from edge_digits_train.robustness import Choice, measure
+        from edge_digits_train.robustness_plot import draw_robustness
+
+    table, picture = str(output / "robustness.csv"), str(output / "robustness.png")
+    classifiers = [Classifier(name) for name in model]
+    make_folder(output)
+    for path in (table, picture):
+        check_output(path, force=force)
+    with ProgressLine("tiles") as line:
+        found = measure(load_data(data).rows, classifiers, Choice(number, held_out, seed), line.update)
+    with open_output(table, force=force) as out:
+        found.write_csv(out)
+    with open_output(picture, force=force, binary=True) as drawing:
+        drawing.write(draw_robustness(found))
+    _print(json.dumps(found.as_dict()) if format is ReportFormat.json else found.text())
+    for card in found.cards:
+        if card.learned and not held_out:
+            _note(f"{card.model} was trained on rows of {found.data}: --held-out leaves those out")
+    _note(f"{table} and {picture}")
+
+
+@app.command()
+@_command
 def doctor(format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text) -> int:
     """Look at what this machine offers, and say what to do about what is wrong.
 

@@ -37,6 +37,16 @@ def check_output(path: str, *, force: bool) -> None:
             temp.unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder for outputs, and those it stands in, where they are missing. Raises OutputError."""
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: is no folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made ({(error.strerror or str(error)).lower()})") from error
+
+
 @overload
 def open_output(path: str, *, force: bool, binary: Literal[False] = False) -> AbstractContextManager[TextIO]: ...
 @overload

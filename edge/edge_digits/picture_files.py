@@ -19,7 +19,7 @@ from edge_digits.explain import Explanation, explain, text_lines
 from edge_digits.explain_sheet import draw_explanation
 from edge_digits.half_blocks import Colours
 from edge_digits.images import PictureSource
-from edge_digits.outputs import open_output
+from edge_digits.outputs import make_folder, open_output
 from edge_digits.reader import Reader, Trace
 from edge_digits.reading import Record
 from edge_digits.sheet import encode_png
@@ -63,7 +63,7 @@ class PictureFiles:
         self._crops = [] if asked.crops is None else [asked.crops / str(digit) for digit in range(10)]
         for folder in (asked.save, asked.explain, *self._crops):
             if folder is not None:
-                _make_folder(folder)
+                make_folder(folder)
         if not force:
             self._refuse_existing()
 
@@ -155,13 +155,6 @@ def _fitting_name(path: str) -> str:
     if len(os.fsencode(name)) > _MAX_NAME:
         name = os.fsencode(name)[:_MAX_NAME].decode(errors="ignore")
     return name or "picture"
-
-
-def _make_folder(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: is no folder")
-    with _explained(path, "made"):
-        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
