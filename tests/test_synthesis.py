@@ -253,6 +253,22 @@ def test_digits_of_a_layout_are_as_many_as_it_says(pictures):
         assert {"single": many == 1, "pair": many == 2, "number": many > 1, "lines": len(lines) > 1}[picture.layout]
 
 
+def test_clutter_stands_beside_digits_or_alone(data):
+    """It is ink that the labels do not tell of."""
+    mixed = Synthesis(data, seed=2, media=("tablet",), layouts=("mixed",))
+    alone = Synthesis(data, seed=2, media=("tablet",), layouts=("clutter",))
+    for number in range(12):
+        picture, other = mixed.picture(number), alone.picture(number)
+        inked = picture.image.min(axis=2) < 128
+        for digit in picture.digits:
+            x, y, width, height = digit.box
+            inked[max(0, y - 2) : y + height + 3, max(0, x - 2) : x + width + 3] = False
+        assert picture.text
+        assert inked.sum() > 20
+        assert (other.text, other.digits) == ("", [])
+        assert (other.image.min(axis=2) < 128).any()
+
+
 def test_boxes_lie_in_the_picture_and_hold_the_ink(data):
     synthesis = Synthesis(data, seed=5, media=("drawing", "tablet"), layouts=("single", "number"))
     for number in range(40):
@@ -357,5 +373,8 @@ def test_command_draws_pictures(tmp_path):
     again = synthesize("-o", "made")
     assert again.returncode == 2
     assert "made: is there already" in again.stderr
+    assert synthesize("-o", "alone", "-n", "2", "--layouts", "clutter").returncode == 0
+    with (tmp_path / "alone" / "labels.csv").open(newline="") as file:
+        assert [(row["text"], row["kind"].split("_")[1]) for row in csv.DictReader(file)] == [("", "clutter")] * 2
     assert synthesize("-o", "other", "--layouts", "page").returncode == 2
     assert not (tmp_path / "other").exists()

@@ -658,7 +658,9 @@ def synthesize(
     data: Annotated[str, typer.Option(help="Whose digits are drawn: as `train` takes it.")] = "mnist-5k",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
     media: Annotated[str | None, typer.Option(help="Of drawing,tablet,scan,photo,board.  [default: all]")] = None,
-    layouts: Annotated[str | None, typer.Option(help="Of single,pair,number,lines.  [default: all]")] = None,
+    layouts: Annotated[
+        str, typer.Option(help="Of these, and mixed,clutter: with letters, scribbles and blots, or of them alone.")
+    ] = "single,pair,number,lines",
 ) -> None:
     """Draw pictures of handwritten digits, with labels.csv: what is written is known.
 

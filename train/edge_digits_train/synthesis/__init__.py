@@ -3,6 +3,7 @@
 strokes    a digit's tile → the middle line of its strokes, with the flags, bars and loops that people add
 pens       a line → ink: from a hairline to a marker, pencil, chalk
 papers     what is written on: colours, texture, rules, squares; the light on it
+clutter    letters, signs, scribbles, blots: what is no digit
 camera     how it is caught: turned, blurred, small, noisy, compressed
 layouts    which digits stand where: one, a number, several lines, a pair that touches
 pictures   all of it together, from a seed; a folder of pictures with labels.csv

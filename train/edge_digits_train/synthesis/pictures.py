@@ -17,7 +17,8 @@ from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet
 from edge_digits_train.runs import new_folder
 from edge_digits_train.synthesis.camera import Camera, Image, View, look, shoot
-from edge_digits_train.synthesis.layouts import LAYOUTS, Layout, Page, arrange, box_of
+from edge_digits_train.synthesis.clutter import any_clutter, print_word
+from edge_digits_train.synthesis.layouts import DIGITS_ALONE, Layout, Page, arrange, box_of
 from edge_digits_train.synthesis.papers import (
     BOARDS,
     CHALKS,
@@ -85,7 +86,7 @@ class Synthesis:
     """Pictures of the digits of a data set: the same for the same digits, seed and number."""
 
     def __init__(
-        self, data: DataSet, seed: int = 0, media: Sequence[Medium] = MEDIA, layouts: Sequence[Layout] = LAYOUTS
+        self, data: DataSet, seed: int = 0, media: Sequence[Medium] = MEDIA, layouts: Sequence[Layout] = DIGITS_ALONE
     ) -> None:
         """`data`: tiles of each of the ten digits. Raises UsageError where one is missing."""
         self._tiles, self._seed, self._media, self._layouts = data.tiles, seed, media, layouts
@@ -101,16 +102,33 @@ class Synthesis:
         pen = any_pen(rng)
         if medium in ("drawing", "tablet"):
             pen = Pen(pen.width, pressure=pen.pressure if medium == "tablet" else 0.0)
-        page = arrange(layout, height, lambda digit, high: self._write(digit, high, pen, rng), rng)
+        page = arrange(layout, height, _Hand(self._tiles, self._of_digit, pen, rng), rng)
         ground, camera = _ground(medium, height, rng), _camera(medium, height, pen, rng)
         matrix = _view(medium, rng).matrix(page.height, page.width, rng)
         sheet = ink(lay(ground, page.height, page.width, rng), page.cover(), ground.ink)
         image = shoot(shine(look(sheet, matrix), ground, rng), camera, rng)
         return Picture(image, medium, layout, _truth(page, matrix, camera.scale, image.shape))
 
-    def _write(self, digit: int, height: int, pen: Pen, rng: np.random.Generator) -> Cover:
-        tile = self._tiles[rng.choice(self._of_digit[digit])]
-        return draw(middle_line(tile, digit, rng), height, pen, rng)
+
+@dataclass(frozen=True)
+class _Hand:
+    """Writes as the people did whose digits there are, with one pen."""
+
+    tiles: NDArray[np.uint8]
+    of_digit: Sequence[NDArray[np.int64]]
+    """The numbers of the tiles of each digit."""
+    pen: Pen
+    rng: np.random.Generator
+
+    def write(self, digit: int, height: int) -> Cover:
+        tile = self.tiles[self.rng.choice(self.of_digit[digit])]
+        return draw(middle_line(tile, digit, self.rng), height, self.pen, self.rng)
+
+    def scrawl(self, height: int) -> Cover:
+        return any_clutter(height, self.pen, self.rng)
+
+    def print_word(self, height: int) -> list[Cover]:
+        return print_word(height, self.rng)
 
 
 def read_names(text: str | None, known: Sequence[T], option: str) -> Sequence[T]:
@@ -154,7 +172,7 @@ def _pick(options: Sequence[T], rng: np.random.Generator) -> T:
 def _height(medium: Medium, layout: Layout, rng: np.random.Generator) -> int:
     """Of the digits on the sheet, in pixels."""
     low, high = _HEIGHTS[medium]
-    if layout in ("number", "lines"):
+    if layout not in ("single", "pair"):
         high = min(high, 110)
     return round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
