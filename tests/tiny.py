@@ -92,6 +92,9 @@ class Told:
     def read(self, done: int, total: int | None) -> None:
         self.read_last = (done, total)
 
+    def draw(self, done: int, total: int) -> None:
+        self.drawn = (done, total)
+
     def ask(self, done: int, total: int) -> None:
         self.asked = (done, total)
 

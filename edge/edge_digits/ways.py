@@ -109,7 +109,7 @@ def _best_cut(part: Part, classify: Classify) -> Way | None:
     seams = find_seams(part.region.ink)
     if not seams:
         return None
-    regions = [region for seam in seams for region in _cut_region(part.region, seam)]
+    regions = [region for seam in seams for region in cut_region(part.region, seam)]
     tiles = np.stack([frame(region.ink) for region in regions])
     found = [Part(*each) for each in zip(regions, tiles, classify(tiles), strict=True)]
     height = part.region.ink.shape[0]
@@ -125,7 +125,8 @@ def _best_cut(part: Part, classify: Classify) -> Way | None:
     return best
 
 
-def _cut_region(region: Region, seam: Seam) -> tuple[Region, Region]:
+def cut_region(region: Region, seam: Seam) -> tuple[Region, Region]:
+    """What lies on the left of a seam, and what on the right."""
     return (
         _cropped(region, between(region.ink, None, seam)),
         _cropped(region, between(region.ink, seam, None)),

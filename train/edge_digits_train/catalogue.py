@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from edge_digits_train.networks import build_network, count_multiply_adds
+from edge_digits_train.networks import count_multiply_adds
 from edge_digits_train.recipe import FOLDER, find_recipe, load_recipe, recipe_names
 
 MEASURED = FOLDER / "measured.json"
@@ -71,7 +71,7 @@ def list_recipes() -> Catalogue:
 
 def _entry(name: str, measured: dict[str, Any]) -> Entry:
     recipe = load_recipe(find_recipe(name))
-    network = build_network(recipe.name, recipe.network())
+    network = recipe.build()
     entry = Entry(
         recipe.name, recipe.summary, int(network.count_params()), count_multiply_adds(network), recipe.passes,
         recipe.post, measured.get("figure", ""), measured.get("minutes"),

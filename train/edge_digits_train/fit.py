@@ -18,10 +18,18 @@ from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits.metrics import Evaluation
 from edge_digits_train.augment import augment
 from edge_digits_train.data import DataSet
-from edge_digits_train.networks import build_network, first_sentence, load_network
+from edge_digits_train.networks import PROBABILITIES, SCORE, first_sentence, load_network, predict
+from edge_digits_train.picture_tiles import NO_DIGIT, PictureTiles
 from edge_digits_train.recipe import Recipe
 from edge_digits_train.runs import PassResult, Run
 from edge_digits_train.teaching import Teachers, TeachingLoss, label_accuracy, label_loss
+
+SCORE_WEIGHT = 1.0
+"""Of the digit score's part in the loss, against that of the digits."""
+
+
+KEPT = 0.998
+"""Share of the digits that are read right which are to be taken for digits."""
 
 
 class Progress(Protocol):
@@ -29,6 +37,9 @@ class Progress(Protocol):
 
     def read(self, done: int, total: int | None) -> None:
         """While pictures are read, with their number."""
+
+    def draw(self, done: int, total: int) -> None:
+        """While pictures are drawn, with their number."""
 
     def ask(self, done: int, total: int) -> None:
         """While teachers answer, with the number of tiles."""
@@ -53,14 +64,28 @@ class PassData:
 
     tiles: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    """NO_DIGIT among them where the network is scored."""
     order: NDArray[np.int64]
+    spoiled: NDArray[np.bool_] | None = None
+    """(n,): of a scored network, tiles that nobody can ask to be taken for a digit."""
 
     def targets(self, teachers: Teachers | None, progress: Progress) -> NDArray[Any]:
-        """In the order of showing: the labels, (m,); (m, 11) with what the teachers answer."""
+        """In the order of showing: the labels, (m,), 0 for no digit; (m, 11) with what the teachers answer."""
+        labels = np.where(self.labels == NO_DIGIT, np.uint8(0), self.labels)
         if teachers is None:
-            return self.labels[self.order]
-        answers = teachers.answer(self.tiles, progress.ask)[self.order]
-        return np.column_stack([self.labels[self.order], answers]).astype(np.float32)
+            return labels[self.order]
+        answers = teachers.answer(self.tiles, progress.ask)
+        return np.column_stack([labels, answers])[self.order].astype(np.float32)
+
+    def by_output(self, targets: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.float32]]]:
+        """The targets of a scored network's outputs, and the weight of each in the loss.
+
+        A tile without a digit is none for the digits' loss, a spoiled one none for the score's.
+        """
+        assert self.spoiled is not None
+        is_digit = (self.labels != NO_DIGIT)[self.order].astype(np.float32)
+        weights = {PROBABILITIES: is_digit, SCORE: (~self.spoiled)[self.order].astype(np.float32)}
+        return {PROBABILITIES: targets, SCORE: is_digit}, weights
 
 
 @dataclass(frozen=True)
@@ -80,13 +105,17 @@ class Training:
     """Empty where all rows are trained on."""
     teachers: Teachers | None = None
     """Where the recipe has a teaching."""
+    picture_tiles: PictureTiles | None = None
+    """Where the recipe has pictures."""
     learning_rates: Sequence[float] = ()
     """That of each pass, where the recipe would read it from the validation loss but there is none."""
 
     @property
     def steps(self) -> int:
         """In a pass."""
-        return max(1, len(self.training) // self.recipe.batch)
+        rows = len(self.training)
+        more = self.recipe.pictures.tiles_in_a_pass(rows) if self.recipe.pictures else 0
+        return max(1, (rows + more) // self.recipe.batch)
 
     def learning_rate(self, history: Sequence[PassResult]) -> float | None:
         """Of the pass after `history`; None where the optimizer has a schedule of its own, or none."""
@@ -109,20 +138,28 @@ class Training:
         Where there are teachers, the variations do not depend on the seed, so that networks share their answers.
         """
         rng = np.random.default_rng([self.seed, number])
-        size = min(len(self.training), self.steps * self.recipe.batch)
-        order = rng.permutation(len(self.training))[:size]
-        rows, variation = self.training[order], self.recipe.augmentation
+        drawn = (
+            rng
+            if self.recipe.teaching is None
+            else np.random.default_rng((number - 1) % self.recipe.teaching.variations)
+        )
+        rows, variation = self.training, self.recipe.augmentation
+        if self.picture_tiles is not None:
+            rows = self.picture_tiles.join(rows, drawn)
+        order = rng.permutation(len(rows))[: self.steps * self.recipe.batch]
         if self.recipe.teaching is None:
-            return PassData(augment(rows.tiles, rows.labels, variation, rng), rows.labels, np.arange(size))
-        rng = np.random.default_rng((number - 1) % self.recipe.teaching.variations)
-        rows = self.training
-        return PassData(augment(rows.tiles, rows.labels, variation, rng), rows.labels, order)
+            rows, order = rows[order], np.arange(len(order))
+        tiles = augment(rows.tiles, rows.labels, variation, drawn)
+        if self.picture_tiles is None:
+            return PassData(tiles, rows.labels, order)
+        tiles, spoiled = self.picture_tiles.spoil(tiles, rows.labels, drawn)
+        return PassData(tiles, rows.labels, order, spoiled)
 
 
 def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
     """The network before its first step: the same for the same seed."""
     keras.utils.set_random_seed(seed)
-    return build_network(recipe.name, recipe.network(), deskew)
+    return recipe.build(deskew)
 
 
 def check_network(recipe: Recipe, network: keras.Model, tiles: NDArray[np.uint8]) -> None:
@@ -142,7 +179,7 @@ def check_network(recipe: Recipe, network: keras.Model, tiles: NDArray[np.uint8]
                 f"recipe {recipe.name}: its network cannot be saved and loaded again ({first_sentence(error)}): write "
                 "layers of your own as classes with @keras.saving.register_keras_serializable() and a get_config"
             ) from error
-    answers = np.asarray(keras.ops.convert_to_numpy(loaded(tiles, training=False)))
+    answers = predict(loaded, tiles).probabilities
     if not (answers >= 0).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
         raise UsageError(
             f"recipe {recipe.name}: its last layer gives no probabilities, which are 0 or more and sum to 1: "
@@ -173,7 +210,7 @@ def fit(training: Training, progress: Progress) -> list[PassResult]:
                 network.optimizer.learning_rate = rate
             targets = data.targets(training.teachers, progress)
             _seed_dropout(network, training.seed, number)
-            loss, accuracy = _fit_pass(network, data.tiles[data.order], targets, training.recipe.batch, progress)
+            loss, accuracy = _fit_pass(network, data, targets, training.recipe.batch, progress)
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
             found = evaluate_network(network, training.validation, run, number) if len(training.validation) else None
@@ -200,10 +237,40 @@ def fit(training: Training, progress: Progress) -> list[PassResult]:
 
 def evaluate_network(network: keras.Model, data: DataSet, run: Run, number: int) -> Evaluation:
     """The network of a run after pass `number`, measured. Raises TrainingError where it gives NaN."""
-    probabilities = network.predict(data.tiles, batch_size=512, verbose=0)
+    probabilities = predict(network, data.tiles).probabilities
     if not np.isfinite(probabilities).all():
         raise TrainingError(f"{run.folder}: the network gives NaN for {data.name} after pass {number}: stopped")
     return Evaluation.from_probabilities(probabilities, data.labels)
+
+
+def evaluate_score(network: keras.Model, rows: DataSet, picture_tiles: DataSet) -> dict[str, Any]:
+    """A scored network on rows that it has not seen and tiles of pictures of them: digits read, other things told."""
+    is_digit = picture_tiles.labels != NO_DIGIT
+    said, on_rows = predict(network, picture_tiles.tiles), predict(network, rows.tiles)
+    assert said.scores is not None
+    assert on_rows.scores is not None
+    right = (
+        on_rows.probabilities.argmax(axis=1) == rows.labels,
+        said.probabilities.argmax(axis=1) == picture_tiles.labels,
+    )
+    threshold = score_threshold(on_rows.scores[right[0]], said.scores[right[1]])
+    digits = Evaluation.from_probabilities(said.probabilities[is_digit], picture_tiles.labels[is_digit])
+    return {
+        "digits": digits.as_dict(),
+        "threshold": threshold,
+        "kept_rows": float((on_rows.scores >= threshold).mean()),
+        "kept_digits": float((said.scores[is_digit] >= threshold).mean()),
+        "others": int((~is_digit).sum()),
+        "rejected_others": float((said.scores[~is_digit] < threshold).mean()),
+    }
+
+
+def score_threshold(*digits: NDArray[np.float32]) -> float:
+    """The digit score that KEPT of the digits reach: `digits` are scores, (n,), of those that are read right.
+
+    What is misread is no loss when it is taken for none.
+    """
+    return float(np.quantile(np.concatenate(digits), 1 - KEPT, method="lower"))
 
 
 def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
@@ -229,12 +296,21 @@ def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
         keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy"),
         keras.metrics.MeanMetricWrapper(label_loss, name="label_loss"),
     ]
-    network.compile(
-        recipe.optimizer(steps),
-        loss=TeachingLoss(taught.temperature, taught.share) if taught else "sparse_categorical_crossentropy",
-        metrics=metrics if taught else ["accuracy"],
-        jit_compile=keras.backend.backend() == "jax",  # by XLA, convolutions on a CPU take four times as long
-    )
+    loss: Any = TeachingLoss(taught.temperature, taught.share) if taught else "sparse_categorical_crossentropy"
+    if not taught:
+        metrics = [
+            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+            keras.metrics.SparseCategoricalCrossentropy(name="label_loss"),
+        ]
+    asked: dict[str, Any] = {"loss": loss, "metrics": metrics if taught else ["accuracy"]}
+    if recipe.pictures is not None:
+        asked = {
+            "loss": {PROBABILITIES: loss, SCORE: "binary_crossentropy"},
+            "loss_weights": {PROBABILITIES: 1.0, SCORE: SCORE_WEIGHT},
+            "weighted_metrics": {PROBABILITIES: metrics, SCORE: []},
+        }
+    by_xla = keras.backend.backend() == "jax"  # on a CPU, convolutions take four times as long by it
+    network.compile(recipe.optimizer(steps), **asked, jit_compile=by_xla)
 
 
 def _is_best(history: Sequence[PassResult], training: Training) -> bool:
@@ -254,7 +330,7 @@ def _seed_dropout(network: keras.Model, seed: int, number: int) -> None:
 
 
 def _fit_pass(
-    network: keras.Model, tiles: NDArray[np.uint8], targets: NDArray[Any], batch: int, progress: Progress
+    network: keras.Model, data: PassData, targets: NDArray[Any], batch: int, progress: Progress
 ) -> tuple[float, float]:
     """(loss on the labels, accuracy) of the pass.
 
@@ -264,16 +340,19 @@ def _fit_pass(
 
     class Tell(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            logs = logs or {}
-            progress.step(_label_loss(logs), float(logs["accuracy"]))
+            progress.step(*_figures(logs or {}))
 
-    result = network.fit(tiles, targets, batch_size=batch, epochs=1, shuffle=False, verbose=0, callbacks=[Tell()])
+    asked, weights = (targets, None) if data.spoiled is None else data.by_output(targets)
+    result = network.fit(
+        data.tiles[data.order], asked, sample_weight=weights, batch_size=batch, epochs=1, shuffle=False, verbose=0,
+        callbacks=[Tell()],
+    )  # fmt: skip
     # Copied, as jax hands the mean's own memory to the network, and frees it with the next prediction.
     network.set_weights(network.get_weights())
-    figures = {name: values[0] for name, values in result.history.items()}
-    return _label_loss(figures), float(figures["accuracy"])
+    return _figures({name: values[0] for name, values in result.history.items()})
 
 
-def _label_loss(figures: dict[str, Any]) -> float:
-    """That on the labels alone, where teachers have a part in the loss."""
-    return float(figures.get("label_loss", figures["loss"]))
+def _figures(logs: dict[str, Any]) -> tuple[float, float]:
+    """(loss, accuracy) on the labels of digits alone, whatever else has a part in the loss."""
+    named = {name.removeprefix(f"{PROBABILITIES}_"): value for name, value in logs.items()}
+    return float(named.get("label_loss", logs["loss"])), float(named["accuracy"])

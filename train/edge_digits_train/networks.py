@@ -5,20 +5,38 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from edge_digits.errors import InputError, UsageError
 from edge_digits_train.deskew import Deskew
 
-_OURS = ("tiles", "scale", "deskew", "image")
-"""The layers that stand before those of a recipe."""
+PROBABILITIES, SCORE = "probabilities", "digit_score"
+"""The outputs of a network that has both."""
+_OURS = ("tiles", "scale", "deskew", "image", SCORE)
+"""The layers that stand around those of a recipe."""
 
 
-def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False) -> keras.Model:
+@dataclass(frozen=True)
+class Answers:
+    """What a network says of tiles."""
+
+    probabilities: NDArray[np.float32]
+    """(n, 10)"""
+    scores: NDArray[np.float32] | None
+    """(n,): how sure it is that each is a digit at all, 0 to 1; None where it does not say."""
+
+
+def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False, scored: bool = False) -> keras.Model:
     """The network (n, 28, 28) uint8 → (n, 10) probabilities: scaling to 0…1, then `body`, upright first if asked.
+
+    Where it is to be `scored`, a second output is made of what the last layer takes: digit_score, (n, 1), 0 to 1. Then
+    it gives a dict of both, by name.
 
     Raises UsageError where the layers do not fit together or give anything but ten numbers.
     """
@@ -30,14 +48,28 @@ def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False) 
     if deskew:
         x = Deskew(name="deskew")(x)
     x = layers.Reshape((28, 28, 1), name="image")(x)
+    features = x
     for layer in body:
         try:
-            x = layer(x)
+            features, x = x, layer(x)
         except Exception as error:  # a person's own layer may raise anything
             raise UsageError(f"recipe {name}: layer {layer.name!r} does not fit: {first_sentence(error)}") from error
     if tuple(x.shape) != (None, 10):
         raise UsageError(f"recipe {name}: the last layer gives {tuple(x.shape)}; ten probabilities are (None, 10)")
-    return keras.Model(tiles, x, name=name)
+    if not scored:
+        return keras.Model(tiles, x, name=name)
+    if len(features.shape) != 2:
+        raise UsageError(f"recipe {name}: what its last layer takes is {tuple(features.shape)}, not (None, features)")
+    score = layers.Dense(1, activation="sigmoid", name=SCORE)(features)
+    return keras.Model(tiles, {PROBABILITIES: x, SCORE: score}, name=name)
+
+
+def predict(network: keras.Model, tiles: NDArray[np.uint8]) -> Answers:
+    """What a network says of tiles, (n, 28, 28)."""
+    said = network.predict(tiles, batch_size=512, verbose=0)
+    if not isinstance(said, dict):
+        return Answers(np.asarray(said, np.float32), None)
+    return Answers(np.asarray(said[PROBABILITIES], np.float32), np.asarray(said[SCORE], np.float32)[:, 0])
 
 
 def load_network(path: Path, *, training: bool) -> keras.Model:

@@ -75,6 +75,16 @@ class TrainingProgress:
             self._task = self._bar.add_task("", figures="")
         self._bar.update(self._task, description=f"pictures {done:,}", total=total, completed=done)
 
+    def draw(self, done: int, total: int) -> None:
+        """While pictures are drawn, and their tiles cut out."""
+        self._check()
+        if self._console.is_terminal:
+            if self._task is None:
+                self._task = self._bar.add_task("", figures="")
+            self._bar.update(self._task, description=f"drawing pictures {done:,}", total=total, completed=done)
+        elif done == total:
+            self._console.print(f"{total:,} pictures drawn", soft_wrap=True)
+
     def ask(self, done: int, total: int) -> None:
         """While teachers answer, after its first pass or before; in a terminal alone."""
         self._check()

@@ -23,9 +23,12 @@ from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits_train.augment import Augmentation, augment
 from edge_digits_train.data import Split
 from edge_digits_train.networks import build_network
+from edge_digits_train.picture_tiles import Pictures
 from edge_digits_train.teaching import Teaching
 
 FOLDER = Path(__file__).parent / "recipes"
+MOST_PICTURES = 10
+"""For each row: what is more was meant otherwise."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Of a network in Keras, and of files."""
 
@@ -87,6 +90,8 @@ class Recipe:
     split: Split = field(default_factory=Split)
     plateau: Plateau | None = None
     early_stopping: EarlyStopping | None = None
+    pictures: Pictures | None = None
+    """What it learns from beside the rows."""
     teaching: Teaching | None = None
     keep: Literal["best", "last"] = "best"
     """Which pass is kept: the best on the validation rows, whose figure is then a little kind, or the last."""
@@ -94,6 +99,10 @@ class Recipe:
     """The figure of the blog post that the recipe comes from."""
     notes: Sequence[str] = ()
     """What the post left out, and what was chosen."""
+
+    def build(self, deskew: bool = False) -> keras.Model:
+        """A new network; with `deskew` it sets slanted digits upright first."""
+        return build_network(self.name, self.network(), deskew, scored=self.pictures is not None)
 
     def describe(self) -> dict[str, Any]:
         """As plain data, its functions by name."""
@@ -162,6 +171,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "split": (Split, "a Split(...)"),
     "plateau": (Plateau | None, "a Plateau(...)"),
     "early_stopping": (EarlyStopping | None, "an EarlyStopping(...)"),
+    "pictures": (Pictures | None, "a Pictures(...)"),
     "teaching": (Teaching | None, "a Teaching(...)"),
 }
 
@@ -190,6 +200,8 @@ def _check(recipe: Recipe) -> None:
             raise UsageError(what)
     if recipe.teaching:
         _check_teaching(recipe.teaching)
+    if recipe.pictures:
+        _check_pictures(recipe.pictures)
     _check_network(recipe)
     _check_optimizer(recipe)
     json.dumps(recipe.describe())  # for run.json
@@ -211,6 +223,16 @@ def _check_teaching(teaching: Teaching) -> None:
             raise UsageError(f"teaching: {what}")
 
 
+def _check_pictures(pictures: Pictures) -> None:
+    if not 0 < pictures.drawn <= MOST_PICTURES:
+        raise UsageError(f"pictures: drawn={pictures.drawn!r}: it must be more than 0, and {MOST_PICTURES} at most")
+    for name in ("digits", "others"):
+        if not 0 <= getattr(pictures, name) <= MOST_PICTURES:
+            raise UsageError(f"pictures: {name}={getattr(pictures, name)!r}: it must be 0 to {MOST_PICTURES}")
+    if not 0 <= pictures.spoiled <= 1:
+        raise UsageError(f"pictures: spoiled={pictures.spoiled!r}: it must be 0 to 1")
+
+
 def _check_network(recipe: Recipe) -> None:
     body = recipe.network()
     if not isinstance(body, list | tuple):
@@ -220,7 +242,7 @@ def _check_network(recipe: Recipe) -> None:
             raise UsageError(f"network() must return layers: number {i} is {layer!r}")
     if set(map(id, body)) & set(map(id, recipe.network())):
         raise UsageError("network() must make new layers each time it is called")
-    build_network(recipe.name, body)
+    recipe.build()
 
 
 def _check_optimizer(recipe: Recipe) -> None:

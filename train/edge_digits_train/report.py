@@ -11,7 +11,7 @@ from edge_digits_train.data import DataSet
 from edge_digits_train.facts import RunFacts, errors_of
 from edge_digits_train.grids import Answers, draw_augmented, draw_mistakes, draw_predictions
 from edge_digits_train.mistakes import write_mistakes
-from edge_digits_train.networks import load_network
+from edge_digits_train.networks import load_network, predict
 from edge_digits_train.page import Picture, render_page
 from edge_digits_train.plots import draw_confusion, draw_curves, draw_sentence, png, style
 from edge_digits_train.runs import Run
@@ -70,7 +70,7 @@ def write_report(run: Run, augmentation: Augmentation, training: DataSet, valida
 def _predict(run: Run, data: DataSet) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """What the best network says: probabilities (n, 10)."""
     network = load_network(run.best, training=False)
-    return np.asarray(network.predict(data.tiles, batch_size=512, verbose=0), np.float32)
+    return predict(network, data.tiles).probabilities
 
 
 def _confusion(facts: RunFacts, answers: Answers | None) -> Picture:

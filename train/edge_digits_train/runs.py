@@ -57,6 +57,7 @@ class Run:
     last.keras     the newest, with its optimizer's state: where an interrupted training goes on
     metrics.json   how good best.keras is
     report.html    all of it on one page, with the pictures that lie beside it
+    *-tiles.npz    of a recipe that has pictures: their tiles, drawn from the training rows and from those held out
     teachers/      of a recipe that has a teaching: run folders seed-0 and so on, and what they answered; those of
                    several seeds lie beside them
     refit/         the same recipe on all rows, where that was asked: a run folder, too
@@ -83,6 +84,16 @@ class Run:
     def last(self) -> Path:
         """The newest network, with its optimizer."""
         return self.folder / "last.keras"
+
+    @property
+    def picture_tiles(self) -> Path:
+        """What the network learns from beside its rows, where its recipe has pictures."""
+        return self.folder / "picture-tiles.npz"
+
+    @property
+    def held_out_picture_tiles(self) -> Path:
+        """The same, of the rows held out."""
+        return self.folder / "held-out-picture-tiles.npz"
 
     @property
     def recipe(self) -> Path:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_digits.errors import InputError
 from edge_digits.outputs import open_output
-from edge_digits_train.networks import load_network
+from edge_digits_train.networks import PROBABILITIES, load_network
 
 _LEAST = 1e-30
 """Of a probability whose logarithm is taken: far below what float32 answers differ in."""
@@ -104,7 +104,7 @@ class Teachers:
         answers = np.empty((len(tiles), 10), np.float16)
         for start in range(0, len(tiles), _AT_ONCE):
             some = tiles[start : start + _AT_ONCE]
-            said = [np.log(np.maximum(network.predict_on_batch(some), _LEAST)) for network in self._networks]
+            said = [np.log(np.maximum(_probabilities(network, some), _LEAST)) for network in self._networks]
             answers[start : start + len(some)] = np.mean(said, axis=0)
             progress(start + len(some), len(tiles))
         self._kept.mkdir(exist_ok=True)
@@ -119,6 +119,11 @@ class Teachers:
     @cached_property
     def _networks(self) -> list[keras.Model]:
         return [load_network(path, training=False) for path in self._paths]
+
+
+def _probabilities(network: keras.Model, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    said = network.predict_on_batch(tiles)
+    return np.asarray(said[PROBABILITIES] if isinstance(said, dict) else said, np.float32)
 
 
 def _load(path: Path, n: int) -> NDArray[np.float16]:

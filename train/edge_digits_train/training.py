@@ -16,13 +16,18 @@ import keras
 
 from edge_digits.errors import InputError, UsageError
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
-from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, fit, new_network
+from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, evaluate_score, fit, new_network
 from edge_digits_train.networks import count_multiply_adds, load_network
+from edge_digits_train.picture_tiles import Pictures, PictureTiles, draw_tiles, keep_tiles
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
 from edge_digits_train.runs import PassResult, Run, part_runs
 from edge_digits_train.teaching import Teachers
 
+HELD_OUT = 1_000_003
+"""Added to the seed of pictures that are measured on: with the same one, all but their digits would be known."""
+LEAST_PICTURES = 20
+"""However few rows there are."""
 FAST_ROWS = 2_000
 """What `fast` trains on: seconds even for the largest network."""
 
@@ -187,7 +192,11 @@ def fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False)
     run.sweep()
     training = _training(run, settings, data)
     if not run.is_finished:
-        training = replace(training, teachers=_teachers(training, settings, data, progress))
+        training = replace(
+            training,
+            picture_tiles=_picture_tiles(training, progress),
+            teachers=_teachers(training, settings, data, progress),
+        )
     refit_follows = settings["refit"] is None and (refit or settings["refit_follows"])
     try:
         history = fit(training, progress)
@@ -196,7 +205,7 @@ def fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False)
             _report(training)  # the run is kept, so what it tells is kept, too
         raise
     if not run.is_finished:
-        _finish(training, history, None if refit_follows else data.test)
+        _finish(training, history, None if refit_follows else data.test, progress)
     if refit_follows:
         again = fit_run(run.refit if run.refit.exists else _create_refit(run, data), data, progress)
         if run.report.stat().st_mtime < again.report.stat().st_mtime:
@@ -219,6 +228,20 @@ def _training(run: Run, settings: dict[str, Any], data: LoadedData) -> Training:
         validation=validation,
         learning_rates=again.get("learning_rates", ()) if recipe.plateau else (),
     )
+
+
+def _picture_tiles(training: Training, progress: Progress) -> PictureTiles | None:
+    """Those that the run keeps, drawn where it has none yet."""
+    pictures = training.recipe.pictures
+    if pictures is None:
+        return None
+    rows, run = training.training, training.run
+    return PictureTiles(pictures, _keep_tiles(run.picture_tiles, pictures, rows, training.seed, progress))
+
+
+def _keep_tiles(path: Path, pictures: Pictures, rows: DataSet, seed: int, progress: Progress) -> DataSet:
+    count = max(LEAST_PICTURES, round(pictures.drawn * len(rows)))
+    return keep_tiles(path, lambda: draw_tiles(rows, count, seed, progress.draw))
 
 
 def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, progress: Progress) -> Teachers | None:
@@ -270,8 +293,8 @@ def same_data(run: Run, progress: Progress) -> LoadedData:
     return data
 
 
-def _finish(training: Training, history: Sequence[PassResult], test: DataSet | None) -> None:
-    """Measures the test rows, where they are given, and writes the report."""
+def _finish(training: Training, history: Sequence[PassResult], test: DataSet | None, progress: Progress) -> None:
+    """Measures the test rows, where they are given, and tiles of pictures; and writes the report."""
     run, last = training.run, history[-1]
     run.report.unlink(missing_ok=True)  # that of an interruption would pass for the one that is written last
     metrics = run.metrics()
@@ -282,6 +305,12 @@ def _finish(training: Training, history: Sequence[PassResult], test: DataSet | N
     if test is not None:
         network = load_network(run.best, training=False)
         metrics["test"] = evaluate_network(network, test, run, metrics["pass"]).as_dict()
+    pictures = training.recipe.pictures
+    if pictures is not None and len(training.validation):
+        path, seed = run.held_out_picture_tiles, training.seed + HELD_OUT
+        tiles = _keep_tiles(path, pictures, training.validation, seed, progress)
+        network = load_network(run.best, training=False)
+        metrics["pictures"] = evaluate_score(network, training.validation, tiles)
     metrics["seconds"] = round(sum(result.seconds for result in history), 2)
     run.write_metrics(metrics)
     _report(training)

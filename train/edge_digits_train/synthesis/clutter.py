@@ -22,14 +22,16 @@ SIGNS = "#$%&*+=?@~<>^{}[]€§©®πΣΩΔλμ√∞→★♥✓"
 """Without those that a person may take for a digit, as / ! ( and | for a 1."""
 FACES = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Italic",
-    "DejaVuSerif-Bold", "cmr10", "cmss10", "cmtt10", "cmti10",
+    "DejaVuSerif-Bold", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmti10",
 )  # fmt: skip
-"""Fonts that matplotlib brings along: the same on every machine."""
+"""Fonts that matplotlib brings along: the same on every machine. The first four have all of SIGNS."""
+_OFTEN = {"letter": 6, "sign": 2}
+"""Kinds that come up more often than the others: they are what stands beside numbers most, and are most like them."""
 
 
 def any_clutter(height: int, pen: Pen, rng: np.random.Generator) -> Cover:
     """A thing some `height` pixels high that is no digit, cropped: drawn with the pen, or printed."""
-    kinds = list(CLUTTER)
+    kinds = [kind for kind in CLUTTER for _ in range(_OFTEN.get(kind, 1))]
     return CLUTTER[kinds[int(rng.integers(len(kinds)))]](height, pen, rng)
 
 
