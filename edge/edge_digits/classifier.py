@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,8 @@ class Classifier:
         """What the file says of itself: `edge_digits.recipe`, `.accuracy`, …"""
         _check_contract(file.name, self._engine, self.metadata)
         self._outputs = [output.name for output in self._engine.outputs]
+        self.reject_below = _reject_below(file.name, self.metadata) if "digit_score" in self._outputs else 0.0
+        """The digit score below which a tile is no digit, 0 to 1; 0 where the model does not tell."""
         self._try()
 
     @property
@@ -158,6 +161,17 @@ def _check_contract(name: str, engine: Engine, told: dict[str, str]) -> None:
     contract = told.get("edge_digits.contract", CONTRACT)
     if contract != CONTRACT:
         raise _breach(name, f"its contract is version {contract}; this edge-digits runs version {CONTRACT}")
+
+
+def _reject_below(name: str, told: dict[str, str]) -> float:
+    said = told.get("edge_digits.reject_below", "0")
+    try:
+        threshold = float(said)
+    except ValueError:
+        threshold = math.nan
+    if not 0 <= threshold <= 1:
+        raise _breach(name, f"its reject_below is {said!r}, not a number of 0 to 1")
+    return threshold
 
 
 def _check_answers(name: str, predictions: Predictions, n: int) -> None:

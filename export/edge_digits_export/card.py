@@ -53,10 +53,10 @@ def _facts(entry: dict[str, Any], parity: dict[str, Any]) -> dict[str, str]:
             f"another digit on {differ['different_digits']:,} of {differ['rows']:,} rows; a probability differs by "
             f"{differ['max_difference']:.2g} at most, by {differ['mean_difference']:.2g} on average."
         ),
+        "No digit": _rejection(entry),
         "Bad at": (
-            f"{_mistakes(parity[entry['prefers']])} What is no digit it reads as one all the same, often with "
-            "confidence; and it knows tiles framed as above alone: a digit that is cut off, turned over or touched by "
-            "another is read badly."
+            f"{_mistakes(parity[entry['prefers']])} It knows tiles framed as above alone: a digit that is cut off, "
+            "turned over or touched by another is read badly."
         ),
         "Licence": f"MIT. {_data_licence(entry['source']['data']['name'])}",
         "Tools": ", ".join(f"{tool} {number}" for tool, number in entry["tools"].items()) + ".",
@@ -120,3 +120,20 @@ def _data_licence(name: str) -> str:
             "Cortes) is available under CC BY-SA 3.0."
         )
     return f"The rows of {name} have terms of their own."
+
+
+def _rejection(entry: dict[str, Any]) -> str:
+    found = entry["digit_score"]
+    if found is None:
+        return "what is none it reads as one all the same, often with confidence: it has no `digit_score`."
+    scored = found["models"][entry["prefers"]]
+    text = (
+        f"`digit_score` says how sure it is that a tile shows a digit at all. Below {scored['threshold']:g} the reader "
+        f"takes it for none: {100 * scored['kept_rows']:.2f} % of {found['rows']:,} rows are kept"
+    )
+    if found["others"]:
+        text += (
+            f", {100 * scored['kept_digits']:.2f} % of {found['digits']:,} digits on tiles of synthetic pictures, and "
+            f"{100 * scored['rejected_others']:.1f} % of {found['others']:,} other things there are rejected"
+        )
+    return text + "."

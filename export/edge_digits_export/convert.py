@@ -77,8 +77,20 @@ def predict(network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | Non
 
     `pixels`: what the network takes; None: as `pixels_of` has it.
     """
+    return _predict(network, tiles, pixels)["probabilities"]
+
+
+def predict_scores(
+    network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None = None
+) -> NDArray[np.float32] | None:
+    """As `predict`, the digit scores (n,); None where the network gives none."""
+    return _predict(network, tiles, pixels).get("digit_score")
+
+
+def _predict(network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None) -> dict[str, NDArray[np.float32]]:
     batches = (tf.constant(tiles[i : i + 512]) for i in range(0, len(tiles), 512))
-    return np.concatenate([_apply(network, batch, pixels)["probabilities"].numpy() for batch in batches])
+    said = [_apply(network, batch, pixels) for batch in batches]
+    return {name: np.concatenate([each[name].numpy() for each in said]) for name in said[0]}
 
 
 def convert(network: keras.Model, pixels: Pixels | None = None) -> onnx.ModelProto:

@@ -26,6 +26,7 @@ from edge_digits_export.convert import (
     load_network,
     pixels_of,
     predict,
+    predict_scores,
     set_temperature,
     takes_whole_numbers,
 )
@@ -36,6 +37,7 @@ from edge_digits_export.layers import describe_layers, worst_layers
 from edge_digits_export.pixels import BYTES, USUAL, Pixels
 from edge_digits_export.proof import Findings, build_proof, tool_versions
 from edge_digits_export.proof_page import write_proof_page
+from edge_digits_export.scoring import Scoring, measure_scores
 from edge_digits_export.search import Trial, search
 from edge_digits_export.simplify import ConversionError
 from edge_digits_export.sources import Source, name_model, open_source
@@ -132,11 +134,16 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
             note(f"int8 and fp32 were compared on {candidate.parity.fp32_int8.rows:,} rows alone: {FEW_ROWS}")
         noise = bench.noise(candidate.choice)
         check_gates(candidate.gates, _worst(noise))
-        times = measure_latency({"fp32": bench.classifier, "int8": candidate.classifier}, source.compared.tiles[0])
+        models = {"fp32": bench.classifier, "int8": candidate.classifier}
+        scoring = measure_scores(predict_scores(network, source.compared.tiles, pixels), models, source)
+        if scoring is not None:
+            check_gates(scoring.gates(settings.limits))
+            note(scoring.text())
+        times = measure_latency(models, source.compared.tiles[0])
         if slower := slowdown(times["fp32"], times["int8"]):
             note(f"int8 is {slower:.1f} times slower than fp32 here: it saves space alone")
         files = {
-            precision: write_bytes(model, _metadata(source, precision, candidate.parity))
+            precision: write_bytes(model, _metadata(source, precision, candidate.parity, scoring))
             for precision, model in (("fp32", fp32), ("int8", candidate.model))
         }
         found = Findings(
@@ -150,7 +157,8 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
             candidate=candidate,
             calibration=bench.calibration(candidate.choice),
             trials=trials,
-            gates=[*early, *candidate.gates],
+            gates=[*early, *candidate.gates, *(scoring.gates(settings.limits) if scoring else [])],
+            scoring=scoring,
             layers=describe_layers(fp32, candidate.model, noise),
             compared=source.compared,
             fp32=bench.answers,
@@ -272,7 +280,7 @@ def _worst(noise: dict[str, float]) -> str:
     return f"{names[0]} has the worst signal-to-noise, {noise[names[0]]:.1f} dB" if names else ""
 
 
-def _metadata(source: Source, precision: str, parity: Parity) -> dict[str, str]:
+def _metadata(source: Source, precision: str, parity: Parity, scoring: Scoring | None) -> dict[str, str]:
     """What the contract wants a model to say of itself."""
     found = parity.fp32 if precision == "fp32" else parity.int8
     data = source.about["data"]
@@ -284,7 +292,8 @@ def _metadata(source: Source, precision: str, parity: Parity) -> dict[str, str]:
         "precision": precision,
         "trained_on": f"{data['name']}, SHA-256 {data['sha256']}",
         "accuracy": f"{found.accuracy:.5f} on {found.n} rows of {data['name']} {data['compared_rows_were']}",
-        "reject_below": "0",  # without a digit_score every tile counts as a digit
+        # Without a digit_score every tile counts as a digit.
+        "reject_below": f"{scoring.thresholds[precision]:g}" if scoring else "0",
         "tools": ", ".join(f"{name} {number}" for name, number in tool_versions().items()),
     }
 

@@ -18,6 +18,7 @@ from edge_digits_export.calibration import CalibrationTiles
 from edge_digits_export.gates import Gate
 from edge_digits_export.layers import Layer
 from edge_digits_export.pixels import Pixels
+from edge_digits_export.scoring import Scoring
 from edge_digits_export.search import Trial
 from edge_digits_export.temperature import Temperature
 from edge_digits_export.verify import Probabilities
@@ -44,6 +45,8 @@ class Findings:
     calibration: CalibrationTiles
     trials: Sequence[Trial] | None
     gates: Sequence[Gate]
+    scoring: Scoring | None
+    """None where it has no digit_score."""
     layers: Sequence[Layer]
     compared: DataSet
     fp32: Probabilities
@@ -73,6 +76,7 @@ def build_proof(found: Findings) -> dict[str, Any]:
         },
         "search": None if found.trials is None else [trial.as_dict() for trial in found.trials],
         "gates": [gate.as_dict() for gate in found.gates],
+        "digit_score": found.scoring.as_dict() if found.scoring else None,
         "parity": found.candidate.parity.as_dict(),
         "layers": [layer.as_dict() for layer in found.layers],
         "files": {

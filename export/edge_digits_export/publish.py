@@ -195,6 +195,7 @@ def _entry(proof: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
         "parameters": proof["parameters"],
         "multiply_adds": proof["multiply_adds"],
         "temperature": proof["temperature"],
+        "digit_score": proof.get("digit_score"),
         "latency": proof["latency"],
         "files": files,
         "source": {key: value for key, value in proof["source"].items() if key != "network"},

@@ -14,6 +14,7 @@ from edge_digits_export.gates import LEAST_ROWS
 from edge_digits_export.names import NAME_RULE, is_model_name
 from edge_digits_train.augment import Augmentation
 from edge_digits_train.data import DataSet, LoadedData, Split, load_data, split_data
+from edge_digits_train.picture_tiles import read_tiles
 from edge_digits_train.runs import Run
 
 
@@ -45,6 +46,10 @@ class Source:
     """The accuracy on the compared rows that the training wrote down."""
     about: dict[str, Any]
     """For the proof."""
+    picture_tiles: DataSet | None = None
+    """Tiles of pictures of rows held out, 0 to 9 and NO_DIGIT, where the training had pictures."""
+    threshold: float | None = None
+    """Of the digit score, where the network has learnt from all rows: that of the training before."""
 
     @property
     def tempered_on_compared(self) -> bool:
@@ -116,6 +121,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         part, compared, were = "none", training, "that it was trained on"
         if loaded.test is not None:
             part, compared, were = "test", loaded.test, _TEST
+    before = run if len(held_out) else Run(run.folder.resolve().parent)
     about = {
         "network": str(run.best.absolute()),
         **{key: asked[key] for key in ("recipe", "passes", "seed", "backend", "versions")},
@@ -134,6 +140,8 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         tempering=tempering,
         recorded=metrics["accuracies"].get(part),
         about=about,
+        picture_tiles=read_tiles(before.held_out_picture_tiles) if before.held_out_picture_tiles.exists() else None,
+        threshold=None if len(held_out) else _threshold(before),
     )
 
 
@@ -157,6 +165,14 @@ def _read_metrics(run: Run) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(str(run.folder / "metrics.json"), f"is damaged: {error!r}") from error
+
+
+def _threshold(before: Run) -> float | None:
+    """What the training that a refit follows has found; None where it has none."""
+    try:
+        return float(before.metrics()["pictures"]["threshold"])
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _temper_as_before(run: Run, loaded: LoadedData) -> Tempering | None:
