@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,8 @@ from touching import crop, touching_pair
 from edge_digits import Classifier
 from edge_digits.cut import between, find_seams
 from edge_digits.tiles import frame
-from edge_digits.ways import LOWEST, PARTS, UNLIKELY
+from edge_digits.ways import LEAST_SCORE as LEAST
+from edge_digits.ways import LOWEST, PLAIN, SCORED, UNLIKELY, Weights
 from edge_digits_train.augment import Augmentation, augment
 
 VARIED = Augmentation(rotation=15, shear=0.2, zoom=0.15, elastic=1.0, stroke=0.4, flags=0.5)
@@ -50,18 +52,26 @@ def inks(n: int, rng: np.random.Generator) -> Iterator[tuple[int, Image]]:
 
 
 def features(ink: Image, classifier: Classifier) -> list[float] | None:
-    """What speaks for and against the best cut: (whole, parts, crossed, width, low), as in ways.py."""
+    """What speaks for and against the best cut, in the order of Weights in ways.py."""
     cuts = [(seam, crop(between(ink, None, seam)), crop(between(ink, seam, None))) for seam in find_seams(ink)]
     if not cuts:
         return None
     tiles = np.stack([frame(ink), *(frame(part) for _, *parts in cuts for part in parts)])
-    logs = np.log(classifier.classify(tiles).probabilities.max(axis=1))
+    said = classifier.classify(tiles)
+    logs = np.log(said.probabilities.max(axis=1))
+    scores = np.zeros(len(tiles)) if said.digit_scores is None else np.log(np.maximum(said.digit_scores, np.exp(LEAST)))
     height, width = ink.shape
     found = []
-    for (seam, left, right), first, second in zip(cuts, logs[1::2], logs[2::2], strict=True):
+    for number, (seam, left, right) in enumerate(cuts):
+        parts = np.s_[1 + 2 * number : 3 + 2 * number]
         low = max(0.0, LOWEST - min(left.shape[0], right.shape[0]) / height)
-        found.append([max(UNLIKELY, float(logs[0])), float(first + second), seam.crossed, width / height, low])
-    return max(found, key=lambda cut: PARTS * cut[1] - 0.6 * cut[2] - 6 * cut[4])
+        found.append(
+            [max(UNLIKELY, float(logs[0])), float(scores[0]), float(logs[parts].sum()), float(scores[parts].sum()),
+             seam.crossed, width / height, low]
+        )  # fmt: skip
+    weights = PLAIN if said.digit_scores is None else SCORED
+    of_cut = np.array([0, 0, weights.parts, weights.parts_score, weights.crossed, 0, weights.low])
+    return max(found, key=lambda cut: float(of_cut @ cut))
 
 
 def main() -> None:
@@ -74,10 +84,10 @@ def main() -> None:
     measured = [(kind, found) for kind, ink in inks(asked.pairs, rng) if (found := features(ink, classifier))]
     kinds, rows = np.array([kind for kind, _ in measured]), np.array([found for _, found in measured])
     fitted = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(rows, kinds)
-    names = ("WHOLE", "PARTS", "CROSSED", "WIDTH", "LOW")
+    names = [field.name for field in fields(Weights)]
     print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} single digits that have a seam")
-    print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=True)), end="  ")
-    print(f"BASE {fitted.intercept_[0]:.1f}")
+    print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=False)), end="  ")
+    print(f"base {fitted.intercept_[0]:.1f}")
     worth = fitted.decision_function(rows)
     for rare in (0, -1, -1.5, -2, -3):
         pairs, singles = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))

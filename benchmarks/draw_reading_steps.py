@@ -29,7 +29,6 @@ from edge_digits.draw import draw_reading
 from edge_digits.find import GROUND_WINDOW, find
 from edge_digits.ink import INK_LEVEL, find_ink, flatten, has_light_ink
 from edge_digits.pieces import beside_sheet, connect
-from edge_digits.tiles import frame
 from edge_digits.ways import Part, find_ways
 
 Image = NDArray[np.uint8]
@@ -80,10 +79,6 @@ def beside(panels: Sequence[Image]) -> Image:
 def share(count: int) -> int:
     """The width of one panel of so many."""
     return (WIDTH - (count - 1) * GAP) // count
-
-
-def ask(reader: Reader, tiles: Image) -> NDArray[np.float32]:
-    return reader.classifier.classify(tiles).probabilities
 
 
 def draw_ink() -> Image:
@@ -195,8 +190,8 @@ def draw_ways(reader: Reader) -> Image:
     for pair in ((2855, 2042), (3151, 1429), (4100, None)):
         picture, told = pair_of(tiles, labels, *pair)
         [region] = find(picture).regions
-        whole = Part(region, frame(region.ink), ask(reader, frame(region.ink)[np.newaxis])[0])
-        one, *more = find_ways(whole, lambda each: ask(reader, each), 2)
+        [whole] = reader.ask([region])
+        one, *more = find_ways(whole, reader.ask, 2)
         seamed = in_colour(np.asarray(255 - region.ink, np.uint8))
         for seam in find_seams(region.ink):
             for y, x in enumerate(seam.columns.tolist()):

@@ -101,8 +101,9 @@ def test_its_patterns_are_patterns(text: str) -> None:
 def test_what_a_cut_is_worth_is_what_the_code_says(text: str) -> None:
     table = text.partition("| what | worth |")[2].partition("\n\n")[0].replace("−", "-")
     figures = [float(row) for row in re.findall(r"^\| .*? \| (-?\d+\.\d)", table, re.M)]
+    w = ways.SCORED
     assert figures == pytest.approx(
-        [-ways.WHOLE, -ways.PARTS, ways.CROSSED, ways.WIDTH, ways.LOW, ways.BASE + ways.RARE]
+        [-w.whole, -w.whole_score, -w.parts, -w.parts_score, w.crossed, w.width, w.low, w.base + ways.RARE]
     )
 
 

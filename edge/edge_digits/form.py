@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_digits.errors import UsageError
-from edge_digits.ways import PARTS, Part, Way
+from edge_digits.ways import Part, Way
 
 MOST = 1000
 """Digits that a pattern may have at most, repetitions without end apart."""
@@ -129,7 +129,7 @@ class Form:
             if come is None:
                 continue
             (worth, fit), (digit, given, sure) = come, answers[here.digits]
-            total = worth + PARTS * (math.log(max(given, 1e-9)) - math.log(likeliest))
+            total = worth + part.weights.parts * (math.log(max(given, 1e-9)) - math.log(likeliest))
             longer = Fit((*fit.digits, (part, digit, belief * sure)), fit.dropped)
             _keep(further, place + 1, total, longer)
             if here.repeated:

@@ -127,24 +127,23 @@ class Reader:
             rows, columns = np.flatnonzero(tile.any(axis=1)), np.flatnonzero(tile.any(axis=0))
             top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
             box = (int(left), int(top), int(right - left), int(bottom - top))
-            found, tiles = Found((Region(box, tile[top:bottom, left:right]),), (), tile), tile[np.newaxis]
+            found = Found((Region(box, tile[top:bottom, left:right]),), (), tile)
+            wholes = self.ask(found.regions, tile[np.newaxis])
         else:
             found = find(image).cut_off(self.max_digits)
-            framed = [frame(region.ink) for region in found.regions]
-            tiles = np.stack(framed) if framed else np.zeros((0, SIDE, SIDE), np.uint8)
-        wholes = [Part(*each) for each in zip(found.regions, tiles, self._ask(tiles), strict=True)]
+            wholes = self.ask(found.regions)
         if self._form is not None:
             return self._trace_form(self._form, image, found, wholes)
         parts = wholes
         if tile is None:
-            parts = [part for whole in wholes for part in best_way(find_ways(whole, self._ask)).parts]
+            parts = [part for whole in wholes for part in best_way(find_ways(whole, self.ask)).parts]
         answers = [(part, int(part.probabilities.argmax()), float(part.probabilities.max())) for part in parts]
         return Trace(image, found.ink, tuple(parts), self._reading(answers, found.rejected))
 
     def _trace_form(self, form: Form, image: NDArray[np.uint8], found: Found, wholes: list[Part]) -> Trace:
         """The reading of a known form: the likeliest of all ways to cut what was found."""
         most = MOST_CUT if len(wholes) <= MANY else None
-        fit = form.fit([find_ways(whole, self._ask, most) for whole in wholes])
+        fit = form.fit([find_ways(whole, self.ask, most) for whole in wholes])
         if fit is None:
             refused = tuple(Rejected(w.region.box, f"does not fit {form}: {w.probabilities.argmax()}") for w in wholes)
             return Trace(image, found.ink, tuple(wholes), Reading((), (*found.rejected, *refused)))
@@ -152,8 +151,15 @@ class Reader:
         parts = tuple(part for part, _, _ in fit.digits)
         return Trace(image, found.ink, parts, self._reading(fit.digits, (*found.rejected, *dropped)))
 
-    def _ask(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.classifier.classify(tiles).probabilities
+    def ask(self, regions: Sequence[Region], tiles: NDArray[np.uint8] | None = None) -> list[Part]:
+        """What the network says of each region, framed; `tiles`, (n, 28, 28), where they are already."""
+        if not regions:
+            return []
+        if tiles is None:
+            tiles = np.stack([frame(region.ink) for region in regions])
+        said = self.classifier.classify(tiles)
+        scores = [None] * len(tiles) if said.digit_scores is None else said.digit_scores.tolist()
+        return [Part(*each) for each in zip(regions, tiles, said.probabilities, scores, strict=True)]
 
     def _reading(self, answers: Sequence[tuple[Part, int, float]], rejected: tuple[Rejected, ...]) -> Reading:
         """`answers`: parts with their digits and confidences."""
@@ -162,6 +168,9 @@ class Reader:
         lines: dict[int, int] = {}  # a line whose every region is rejected leaves no gap
         for part, digit, confidence in answers:
             region = part.region
+            if self._form is None and part.score is not None and part.score < self.classifier.reject_below:
+                refused.append(Rejected(region.box, f"not a digit: {part.score:.1%} for one"))
+                continue
             if confidence < self.min_confidence:
                 refused.append(Rejected(region.box, f"unsure: {confidence:.0%} for {digit}"))
                 continue

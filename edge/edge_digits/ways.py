@@ -1,9 +1,9 @@
 """The ways to read a region: as one digit, or cut into two and more where digits touch.
 
-What a way is worth is measured in nats against reading the region as one digit: that the network is unsure of it, or
-that it is wide, speaks for a cut; that the network is unsure of the parts, that the cut crosses ink, or that a part is
-low, speaks against it. The weights were fitted by logistic regression on touching pairs and single digits drawn from
-MNIST (`benchmarks/cuts.py`).
+What a way is worth is measured in nats against reading the region as one digit: that the network is unsure of it, takes
+it for no digit, or that it is wide, speaks for a cut; that the network is unsure of the parts or takes them for none,
+that the cut crosses ink, or that a part is low, speaks against it. The weights were fitted by logistic regression on
+touching pairs and single digits drawn from MNIST (`benchmarks/cuts.py`).
 """
 
 from __future__ import annotations
@@ -17,22 +17,44 @@ from numpy.typing import NDArray
 
 from edge_digits.cut import Seam, between, find_seams
 from edge_digits.find import Region
-from edge_digits.tiles import frame
 
-Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(n, 28, 28) tiles → (n, 10) probabilities."""
+Ask = Callable[[Sequence[Region]], "list[Part]"]
+"""Regions → what the network says of each."""
 
-WHOLE, PARTS, CROSSED, WIDTH, LOW = -7.7, 8.9, -2.3, 2.8, -11.6
-"""What speaks for a cut: by nat that the whole is unlikely, by nat that the parts are likely, by stroke that the cut
-crosses, by the width in heights, by what a part is lower than LOWEST, in heights."""
+
+@dataclass(frozen=True)
+class Weights:
+    """What speaks for a cut."""
+
+    whole: float
+    """By nat that the whole is unlikely to be its digit …"""
+    whole_score: float
+    """… and that it is unlikely to be a digit at all."""
+    parts: float
+    """By nat that the parts are likely to be theirs …"""
+    parts_score: float
+    """… and digits at all."""
+    crossed: float
+    """By stroke that the cut crosses."""
+    width: float
+    """By the width in heights."""
+    low: float
+    """By what a part is lower than LOWEST, in heights."""
+    base: float
+
+
+PLAIN = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0)
+"""Where the network says nothing of what is no digit."""
+SCORED = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0)
 LOWEST = 0.7
-BASE = -2.0
 RARE = -1.5
 """Single digits are that much more frequent in pictures than touching ones, and cutting them does more harm."""
 NARROWEST = 0.5
 """Widths of a height that touching digits have on average, at least: 1s are narrower, but seldom touch."""
 UNLIKELY = math.log(0.5)
-"""Of what is less sure, nobody knows whether it is several digits or none."""
+"""Of what is less sure to be its digit, nobody knows whether it is several or none."""
+LEAST_SCORE = math.log(1e-3)
+"""Of what is less sure to be a digit at all, it makes no odds how much less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +64,23 @@ class Part:
     region: Region
     tile: NDArray[np.uint8] = field(repr=False)
     probabilities: NDArray[np.float32] = field(repr=False)
+    score: float | None = None
+    """How sure it is that it is a digit at all, 0 to 1; None where it does not say."""
 
     @property
     def log_likelihood(self) -> float:
         """Of its likeliest digit."""
         return math.log(float(self.probabilities.max()))
+
+    @property
+    def log_score(self) -> float:
+        """Of its being a digit at all; 0 where the network does not say."""
+        return 0.0 if self.score is None else math.log(max(self.score, math.exp(LEAST_SCORE)))
+
+    @property
+    def weights(self) -> Weights:
+        """What speaks for a cut through it."""
+        return PLAIN if self.score is None else SCORED
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +98,7 @@ class Way:
         return 1 / (1 + math.exp(min(cuts * least - self.worth, 700))) if cuts else 1.0
 
 
-def find_ways(whole: Part, classify: Classify, most: int | None = None) -> list[Way]:
+def find_ways(whole: Part, ask: Ask, most: int | None = None) -> list[Way]:
     """The best way to read a region as one digit, as two, as three, …, up to `most`.
 
     Where that is None, as many as it is wide enough for, and only while a further cut may be worth it.
@@ -82,7 +116,7 @@ def find_ways(whole: Part, classify: Classify, most: int | None = None) -> list[
             if not all_of_them and last.worth + _hope(part) <= best_way(ways).worth:
                 continue
             if id(part) not in cuts:
-                cuts[id(part)] = _best_cut(part, classify)
+                cuts[id(part)] = _best_cut(part, ask)
             cut = cuts[id(part)]
             if cut is not None:
                 options.append((cut.worth, i, cut))
@@ -101,25 +135,29 @@ def best_way(ways: Sequence[Way]) -> Way:
 def _hope(part: Part) -> float:
     """What the best of all cuts would be worth."""
     height, width = part.region.ink.shape
-    return float(WHOLE * max(UNLIKELY, part.log_likelihood) + WIDTH * width / height + BASE + RARE)
+    w = part.weights
+    whole = w.whole * max(UNLIKELY, part.log_likelihood) + w.whole_score * part.log_score
+    return float(whole + w.width * width / height + w.base + RARE)
 
 
-def _best_cut(part: Part, classify: Classify) -> Way | None:
+def _best_cut(part: Part, ask: Ask) -> Way | None:
     """The best way to read it as two digits; None where there is no seam to cut it along."""
     seams = find_seams(part.region.ink)
     if not seams:
         return None
     regions = [region for seam in seams for region in cut_region(part.region, seam)]
-    tiles = np.stack([frame(region.ink) for region in regions])
-    found = [Part(*each) for each in zip(regions, tiles, classify(tiles), strict=True)]
-    height = part.region.ink.shape[0]
+    found = ask(regions)
+    height, w = part.region.ink.shape[0], part.weights
     best: Way | None = None
     for seam, left, right in zip(seams, found[::2], found[1::2], strict=True):
         lower = min(left.region.ink.shape[0], right.region.ink.shape[0]) / height
         worth = (
-            _hope(part) + PARTS * (left.log_likelihood + right.log_likelihood)
-            + CROSSED * seam.crossed + LOW * max(0.0, LOWEST - lower)
-        )  # fmt: skip
+            _hope(part)
+            + w.parts * (left.log_likelihood + right.log_likelihood)
+            + w.parts_score * (left.log_score + right.log_score)
+            + w.crossed * seam.crossed
+            + w.low * max(0.0, LOWEST - lower)
+        )
         if best is None or worth > best.worth:
             best = Way((left, right), worth)
     return best

@@ -1,0 +1,111 @@
+"""What the reader does with a network's answer whether there is a digit at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pictures import write_number
+from touching import touching_pair
+
+from edge_digits import Reader
+from edge_digits.classifier import Classifier, Predictions
+from edge_digits.find import find
+from edge_digits.ways import best_way, find_ways
+
+Tiles = NDArray[np.uint8]
+Score = Callable[[Tiles], NDArray[np.float32]]
+
+
+class Scored:
+    """The bundled network with scores of another's making."""
+
+    reject_below = 0.2
+
+    def __init__(self, network: Classifier, score: Score) -> None:
+        self._network, self._score = network, score
+
+    def classify(self, tiles: Tiles) -> Predictions:
+        return replace(self._network.classify(tiles), digit_scores=self._score(tiles))
+
+
+def scored(score: Score, **asked: object) -> Reader:
+    reader = Reader(**asked)  # type: ignore[arg-type]
+    reader.classifier = Scored(reader.classifier, score)  # type: ignore[assignment]
+    return reader
+
+
+def always(score: float) -> Score:
+    return lambda tiles: np.full(len(tiles), score, np.float32)
+
+
+def width_of(tile: Tiles) -> int:
+    return int(np.ptp(np.flatnonzero(tile.any(axis=0)))) + 1
+
+
+def narrow(tiles: Tiles) -> NDArray[np.float32]:
+    """Only what is no wider than high by far is a digit."""
+    return np.array([0.99 if width_of(tile) < 17 else 0.001 for tile in tiles], np.float32)
+
+
+def test_what_is_hardly_a_digit_is_rejected_with_its_score():
+    picture = write_number("407", height=60, seed=3).image
+    reading = scored(always(0.123)).read(picture)
+    assert reading.text == ""
+    assert [rejected.reason for rejected in reading.rejected] == ["not a digit: 12.3% for one"] * 3
+
+
+def test_the_threshold_is_the_models():
+    picture = write_number("407", height=60, seed=3).image
+    assert scored(always(0.2)).read(picture).text == "407"
+    assert scored(always(0.1999)).read(picture).text == ""
+
+
+def test_each_region_is_judged_by_itself():
+    picture = write_number("407", height=60, seed=3).image
+    middle = find(picture).regions[1].box
+    reading = scored(lambda tiles: np.array([1, 0.1, 1], np.float32) if len(tiles) == 3 else np.ones(len(tiles)))
+    result = reading.read(picture)
+    assert result.text == "47"
+    assert [rejected.box for rejected in result.rejected] == [middle]
+
+
+@pytest.mark.parametrize("form", [{"count": 3}, {"pattern": r"\d{3}"}])
+def test_where_the_form_is_known_a_doubtful_digit_is_read(form):
+    picture = write_number("407", height=60, seed=3).image
+    assert scored(always(0.1), **form).read(picture).text == "407"
+
+
+def test_a_tile_of_no_digit_is_rejected_too(tiles):
+    assert scored(always(0.1)).read(tiles[0]).text == ""
+    assert scored(always(0.9)).read(tiles[0]).text != ""
+
+
+def test_a_model_that_does_not_say_rejects_nothing(tiles):
+    reader = scored(always(0.0))
+    reader.classifier = reader.classifier._network  # type: ignore[attr-defined]
+    assert reader.classifier.reject_below >= 0
+    assert len(reader.read(write_number("407", height=60, seed=3).image).digits) == 3
+
+
+def test_what_is_no_digit_as_a_whole_but_two_digits_in_parts_is_cut(tiles, labels):
+    """Of pairs that are left whole by their probabilities alone."""
+    cut = kept = 0
+    for seed in range(40):
+        first, second = np.random.default_rng(seed).integers(0, len(tiles), 2)
+        picture = touching_pair(tiles[first], tiles[second])
+        if picture is None or len(find(picture).regions) != 1:
+            continue
+        [region] = find(picture).regions
+        sure, unsure = scored(always(0.999)), scored(narrow)
+        by_probability, by_score = (
+            best_way(find_ways(reader.ask([region])[0], reader.ask)) for reader in (sure, unsure)
+        )
+        if len(by_probability.parts) == 1 and width_of(sure.ask([region])[0].tile) >= 17:
+            kept += 1
+            cut += len(by_score.parts) == 2
+    assert kept >= 5
+    assert cut >= 0.6 * kept
