@@ -103,7 +103,8 @@ def _change_width(tile: Tiles, change: float) -> NDArray[Any]:
     else:
         depth = cv2.distanceTransform((large >= 96).view(np.uint8), cv2.DIST_L2, 5)
         middle = cv2.dilate(depth, np.ones((3 * _ENLARGED + 1,) * 2, np.uint8))  # half of a wide stroke, either way
-        large = large * np.clip(depth + change * middle, 0, 1)
+        ridge = depth > cv2.dilate(depth, np.ones((3, 3), np.uint8)) - 0.75  # off it, a neighbour is deeper by 1
+        large = large * np.clip(np.maximum(depth + change * middle, ridge), 0, 1)
     return np.asarray(cv2.resize(large, (28, 28), interpolation=cv2.INTER_AREA))
 
 
@@ -241,13 +242,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     # ImageNet-C goes to 0.27 of pixels that are three numbers each; a tile of 28 × 28 stays legible for longer.
     "impulse": Corruption(_sprinkle, (0, 0.06, 0.13, 0.2, 0.28, 0.36), "share of the pixels"),
     # 60 to 3 photons for white, as ImageNet-C.
-    "shot": Corruption(
-        _count_photons, (0, 0.13, 0.2, 0.3, 0.42, 0.56), "standard deviation of white, as a share of it"
-    ),
+    "shot": Corruption(_count_photons, (0, 0.13, 0.2, 0.3, 0.42, 0.56), "standard deviation of white as a share of it"),
     # Up to paper that is nearly as bright as the ink.
     "background": Corruption(_raise_background, (0, 35, 70, 105, 140, 175), "levels of 255"),
     # At 1 the fog is as strong as the ink.
-    "fog": Corruption(_fog, (0, 0.4, 0.8, 1.2, 1.7, 2.3), "brightness of the fog, in that of the ink"),
+    "fog": Corruption(_fog, (0, 0.4, 0.8, 1.2, 1.7, 2.3), "brightness of the fog in that of the ink"),
     # ImageNet-C goes to 0.95: 13 levels of 255, which no one can see on a screen.
     "contrast": Corruption(_flatten, (0, 0.4, 0.55, 0.7, 0.8, 0.88), "share of the contrast lost"),
     # Below quality 6 a block of 8 × 8 has one brightness.
@@ -255,7 +254,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     # 9 px hide a fifth of a digit's box.
     "occlusion": Corruption(_cover, (0, 3, 5, 7, 8, 9), "px of side"),
     # One line as wide as a thin stroke to four.
-    "lines": Corruption(_strike, (0, 1, 2, 3, 4.5, 6), "px, of all lines together"),
-    "inversion": Corruption(_invert, (0, 1, 1, 1, 1, 1), "1, as there are no degrees"),
+    "lines": Corruption(_strike, (0, 1, 2, 3, 4.5, 6), "px of all lines together"),
+    "inversion": Corruption(_invert, (0, 1, 1, 1, 1, 1), "no degrees"),
 }
 KINDS: tuple[str, ...] = tuple(CORRUPTIONS)
