@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,8 @@ from edge_digits_train.corruptions import CORRUPTIONS, KINDS, corrupt
 from edge_digits_train.data import DataSet, Split, split_data
 from edge_digits_train.plots import style
 from edge_digits_train.robustness import SEVERITIES, Card, Choice, Robustness, choose_rows, measure
+
+GUIDE = Path(__file__).parents[1] / "docs" / "models.md"
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +145,8 @@ def test_the_table_has_a_line_for_each_model_kind_and_severity():
         (model, kind, str(severity)) for model in "ab" for kind in KINDS for severity in SEVERITIES
     ]
     assert rows[90 + 2 * 6 + 3] == {
-        "model": "b", "kind": "scale", "severity": "3", "amount": "0.4", "unit": "share of the size lost",
-        "correct": "194", "n": "200", "accuracy": "0.970000",
+        "model": "b", "kind": "scale", "severity": "3", "amount": "0.4",
+        "unit": "share of the size lost or 0.8 of it gained", "correct": "194", "n": "200", "accuracy": "0.970000",
     }  # fmt: skip
 
 
@@ -179,6 +182,14 @@ def test_the_picture_has_every_figure_and_all_of_it_is_legible(names):
     titles = [text for text in said if text.endswith("mean at 3: 89.5 %")]
     assert len(titles) == len(names)
     assert all(title.split("\n")[0].endswith(name[-20:]) for title, name in zip(titles, names, strict=True))
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="the docs are not beside the tests")
+def test_the_guide_has_the_amounts_of_every_kind():
+    text = GUIDE.read_text(encoding="utf-8")
+    for kind, corruption in CORRUPTIONS.items():
+        if kind != "inversion":
+            assert f"| {kind} | {' | '.join(f'{x:g}' for x in corruption.amounts[1:])} | {corruption.unit} |" in text
 
 
 # ---- The command ----

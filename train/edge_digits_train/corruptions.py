@@ -1,7 +1,7 @@
 """Tiles as bad as people's pictures make them: fifteen kinds, each from severity 0 (nothing) to 5.
 
 In the spirit of MNIST-C (Mu and Gilmer, arXiv:1906.02337) and ImageNet-C (Hendrycks and Dietterich, arXiv:1903.12261),
-with amounts of our own: at 3 a person still reads nearly all, 5 is as bad as people still meet.
+with amounts of our own: 3 is meant to leave a digit legible to a person, 5 to be as bad as people still meet.
 """
 
 from __future__ import annotations
@@ -232,9 +232,9 @@ CORRUPTIONS: dict[str, Corruption] = {
     # Ink ends 4 px from the tile's edge: at 3 some touches it, at 5 a fifth of a digit's side is gone at worst.
     "shift": Corruption(_shift, (0, 1.5, 3, 4.5, 6, 7.5), "px"),
     # Digits 20 px high become 17 to 8, or 22 to 30.
-    "scale": Corruption(_scale, (0, 0.15, 0.28, 0.4, 0.5, 0.6), "share of the size lost"),
-    # MNIST's strokes measure 2 to 4 px: from a hairline of 0.7 px to a marker of 6.
-    "stroke": Corruption(_change_stroke, (0, 0.2, 0.35, 0.48, 0.6, 0.7), "share of the width lost"),
+    "scale": Corruption(_scale, (0, 0.15, 0.28, 0.4, 0.5, 0.6), "share of the size lost or 0.8 of it gained"),
+    # MNIST's strokes measure 2 to 4 px: from a hairline of 0.7 px to a marker of 5.
+    "stroke": Corruption(_change_stroke, (0, 0.2, 0.35, 0.48, 0.6, 0.7), "share of the width lost or of 4 px gained"),
     # A stroke is 2.5 px: from an edge that is soft to a stroke that is all edge.
     "blur": Corruption(_smooth, (0, 0.6, 1, 1.4, 1.7, 2), "px of standard deviation"),
     # Up to nearly half of a digit's side.
@@ -249,7 +249,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "fog": Corruption(_fog, (0, 0.4, 0.8, 1.2, 1.7, 2.3), "brightness of the fog in that of the ink"),
     # ImageNet-C goes to 0.95: 13 levels of 255, which no one can see on a screen.
     "contrast": Corruption(_flatten, (0, 0.4, 0.55, 0.7, 0.8, 0.88), "share of the contrast lost"),
-    # Below quality 6 a block of 8 × 8 has one brightness.
+    # Quality 6 divides 8 times as coarsely as the standard's own table (50 / quality).
     "jpeg": Corruption(_squeeze, (0, 60, 75, 85, 90, 94), "100 less the quality"),
     # 9 px hide a fifth of a digit's box.
     "occlusion": Corruption(_cover, (0, 3, 5, 7, 8, 9), "px of side"),
