@@ -174,7 +174,15 @@ def test_the_picture_has_every_figure_and_all_of_it_is_legible(names):
     with style():
         figure = robustness_plot._draw(found)
         assert_legible(figure)
-        said = [text for text, _ in texts(figure)]
+        placed = texts(figure)
+    said = [text for text, _ in placed]
+    for kind, cells in (
+        ("inversion", "inversion 100 93.0 86.0 79.0 72.0 65.0"),
+        ("shift", "shift 100 99.5 99.0 98.5 98.0 97.5"),
+    ):
+        foot = next(box[1] for text, box in placed if text == kind)
+        row = sorted((box[0], text) for text, box in placed if abs(box[1] - foot) < 8)
+        assert " ".join(text for _, text in row).startswith(cells)
     assert said.count("65.0") == len(names)  # inversion at 5
     assert said.count("100") == len(names) * (15 + 5)  # all at 0, and rotation
     for kind in KINDS:
