@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx_bytes import INT64, NODES, SCALE, WEIGHT, field, graph, model, node
 from packaging.requirements import Requirement
 from pictures import csv_table, some
 
@@ -194,6 +196,25 @@ def test_an_operator_that_it_does_not_know_is_named(tmp_path: Path) -> None:
         ModelError, match=r"odd\.onnx: its operator 'Erf' is not known to the numpy engine.*onnxruntime"
     ):
         NumpyEngine(load_model_file(tmp_path / "odd.onnx"))
+
+
+def test_constants_that_do_not_fit_their_operator_are_named(tmp_path: Path) -> None:
+    """Found by fuzzing: a Reshape of one input, all of whose inputs are constants."""
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(model(graph((node("Reshape", ["scale"], ["rows"]), *NODES))))
+    with pytest.raises(ModelError, match=r"odd\.onnx: its operator 'Reshape' cannot be applied to its constants"):
+        Classifier(path, engine="numpy")
+
+
+def test_a_number_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    """Each byte more would be a longer number to add up: 1 MB of them took minutes."""
+    path = tmp_path / "odd.onnx"
+    endless = field(1, 1) + field(2, INT64) + field(8, "flat") + field(7, b"\xff" * 1_000_000)
+    path.write_bytes(model(graph(tensors=(SCALE, endless, WEIGHT))))
+    started = time.monotonic()
+    with pytest.raises(ModelError, match="its tensor 'flat' cannot be read"):
+        Classifier(path, engine="numpy")
+    assert time.monotonic() - started < 5
 
 
 def softmax_model(path: Path, tile: int = TensorProto.UINT8, answers: str = "probabilities", sides: int = 784) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_digits.errors import ModelError
 from edge_digits.model_files import ModelFile
 from edge_digits.numpy_operators import OPERATORS, Array, Attributes, Operator
-from edge_digits.onnx_file import STANDARD_DOMAINS, nodes, plain
+from edge_digits.onnx_file import STANDARD_DOMAINS, first_line, nodes, plain
 from edge_digits.protobuf import Message
 from edge_digits.tensors import read_constants
 
@@ -82,8 +82,7 @@ class NumpyEngine:
                 raise ModelError(f"{file}: {plain(reason)}; onnxruntime is needed for it")
             step = _Step(operator, Attributes(node), inputs, node.text("output"), ())
             if all(name in self._constants for name in inputs):
-                with np.errstate(all="ignore"):
-                    self._constants[step.output] = operator(step.attributes, [self._constants[name] for name in inputs])
+                self._constants[step.output] = _apply(file, kind, step, [self._constants[name] for name in inputs])
             else:
                 steps.append(step)
         for i in reversed(range(len(steps))):
@@ -92,6 +91,16 @@ class NumpyEngine:
             needed |= {*last}
             steps[i] = _Step(step.operator, step.attributes, step.inputs, step.output, last)
         return steps
+
+
+def _apply(file: str, kind: str, step: _Step, inputs: Sequence[Array]) -> Array:
+    """What a step makes of constants."""
+    try:
+        with np.errstate(all="ignore"):
+            return step.operator(step.attributes, inputs)
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        reason = f"its operator {kind!r} cannot be applied to its constants ({first_line(error)})"
+        raise ModelError(f"{file}: {plain(reason)}") from error
 
 
 def _port(value: Message) -> Port:

@@ -62,4 +62,6 @@ def _varints(data: memoryview) -> list[int]:
         if byte < 128:
             numbers.append(value & (1 << 64) - 1)
             value = shift = 0
+        elif shift >= 70:
+            raise ValueError("a number of it has no end")
     return numbers
