@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import sys
+import tempfile
 import threading
 import tracemalloc
 import zipfile
@@ -138,9 +139,7 @@ def test_chunks_have_the_asked_rows_and_the_promised_types(put):
         pytest.param(lambda data: gzip.compress(data[:5000]) + gzip.compress(data[5000:]), id="gzip in two members"),
         pytest.param(lambda data: gzip.compress(data) + b"\0" * 512, id="gzip with padding"),
         pytest.param(lambda data: zipped(any=data), id="zip"),
-        pytest.param(
-            lambda data: zipped(**{"folder/": b"", "folder/a": data, "__MACOSX/a": b"junk"}), id="zip from a Mac"
-        ),
+        pytest.param(lambda data: zipped(**{"a": data, "__MACOSX/._a": b"junk"}), id="zip from a Mac"),
     ],
 )
 @pytest.mark.parametrize("name", ["test.csv", "test.csv.gz", "test.csv.zip"])
@@ -177,6 +176,19 @@ def test_dash_is_stdin_and_a_pipe_will_do(pack, monkeypatch, tmp_path):
     thread.join()
 
 
+def test_archive_through_a_pipe_is_bounded_and_kept_off_the_disk(monkeypatch):
+    data, expected = random_csv(20)
+    pipe = io.BytesIO(zipped(any=data))
+    pipe.seekable = lambda: False
+    monkeypatch.setattr(tempfile, "_os", None)  # no temporary file can be made
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(pipe))
+    np.testing.assert_array_equal(read("-"), expected)
+    monkeypatch.setattr(tables, "_PIPED", 1000)
+    pipe.seek(0)
+    with pytest.raises(TableError, match="-: is a zip archive of more than 1,000 bytes: name it as a file"):
+        read("-")
+
+
 def test_position_grows_to_the_stored_size(put):
     data, _ = random_csv(500)
     for pack in (bytes, gzip.compress, lambda data: zipped(any=data)):
@@ -200,6 +212,27 @@ def test_memory_is_bounded_however_far_a_file_unpacks(put):
     tracemalloc.stop()
     assert count == rows
     assert peak < 6e6
+
+
+@pytest.mark.parametrize("pack", [lambda data: gzip.compress(data, mtime=0), lambda data: zipped(any=data)])
+def test_file_that_unpacks_out_of_all_proportion_is_refused_with_the_line(fault, monkeypatch, pack):
+    """A few megabytes could else become a submission that fills the disk."""
+    rows = 2000
+    bomb = pack(csv(*[BLANK_ROW] * rows))
+    assert len(bomb) * 200 < rows * len(BLANK_ROW)
+    monkeypatch.setattr(tables, "_UNPACKED", 1_000_000)
+    number, reason = re.fullmatch(r"line (\d+): (.*)", fault(bomb)).groups()
+    assert reason == "unpacks to more than 100 times its size: no table of digits does"
+    assert 2 < int(number) <= 1 + max(1_000_000, 100 * len(bomb)) / len(BLANK_ROW)
+
+
+def test_digits_unpack_to_less_than_a_bomb_does(put, monkeypatch):
+    monkeypatch.setattr(tables, "_UNPACKED", 0)
+    pixels, _ = mnist_data()
+    data = csv(*(",".join(map(str, row)) for row in pixels[::20].astype(int).tolist()))
+    for pack in (lambda text: gzip.compress(text, 9), lambda text: zipped(any=text)):
+        assert len(data) < 20 * len(pack(data))
+        assert len(read(put(pack(data)))) == 250
 
 
 def test_file_is_closed_when_reading_stops_early(put):
@@ -387,6 +420,13 @@ def test_wrong_header_is_explained(fault, header, wanted, reason):
         (gzip.compress(csv(BLANK_ROW), mtime=0)[:-8] + bytes(8), "is a damaged gzip file (Error -3.*)"),
         (zipped(a=csv(BLANK_ROW), b=b"1"), "is a zip archive of 2 files; one CSV file is expected in it"),
         (zipped(), "is a zip archive of 0 files; one CSV file is expected in it"),
+        *(
+            (
+                zipped(**{name: csv(BLANK_ROW)}),
+                f"is a zip archive with a path in it, {re.escape(repr(name))}: zip the CSV file alone",
+            )
+            for name in ("folder/a.csv", "../a.csv", "/etc/a.csv", "C:\\a.csv")
+        ),
         (zipped(a=csv(BLANK_ROW))[:-30], "is a damaged zip archive (.*)"),
         (with_entry(flags=1), "is an encrypted zip archive"),
         (with_entry(method=14), "is a zip archive whose compression is not deflate"),

@@ -10,10 +10,8 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import shutil
 import struct
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -40,6 +38,9 @@ _PIXELS = tuple(f"pixel{i}" for i in range(784))
 _ROWS = 256  # of a chunk: loadtxt lets no other thread run, for 3 ms with these
 _CHUNK = 256 * 1024  # bytes read or unpacked at a time
 _LINE_LIMIT = 64 * 1024  # bytes; a row of 785 quoted cells of three digits has 4,709
+_PACKED = 100  # times its size that a file may unpack to: digits do to 8 times, and blank rows to 1,000 …
+_PIPED = 64 * 1024 * 1024  # bytes of a zip archive that comes through a pipe; Kaggle's has 13
+_UNPACKED = 256 * 1024 * 1024  # bytes … once it is larger than five of Kaggle's tables
 _BOM = codecs.BOM_UTF8
 # What zipfile raises for damaged archives, besides the error of that name.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OverflowError)
@@ -116,9 +117,9 @@ class TableReader:
             head = file.read(_CHUNK)
             self.position = len(head)
             if head.startswith((b"PK\3\4", b"PK\5\6")):
-                text = self._unzipped(head, file)
+                text = self._unpacked(self._unzipped(head, file))
             elif head.startswith(b"\x1f\x8b"):
-                text = _gunzipped(self.path, self._stored(head, file))
+                text = self._unpacked(_gunzipped(self.path, self._stored(head, file)))
             else:
                 text = self._stored(head, file)
             first = next(text, b"")
@@ -136,14 +137,23 @@ class TableReader:
             chunk = file.read(_CHUNK)
             self.position += len(chunk)
 
+    def _unpacked(self, text: Iterator[bytes]) -> Iterator[bytes]:
+        """The text, as long as it is not out of all proportion to what it was packed in: a bomb would fill the disk."""
+        size = 0
+        for chunk in text:
+            size += len(chunk)
+            if size > max(_UNPACKED, _PACKED * self.position):
+                raise TableError(self.path, f"unpacks to more than {_PACKED} times its size: no table of digits does")
+            yield chunk
+
     def _unzipped(self, head: bytes, file: BinaryIO) -> Iterator[bytes]:
-        """The one file in a zip archive. A pipe is copied to a temporary file, as an archive is read from its end."""
+        """The one file in a zip archive. What a pipe brings is kept in memory, as an archive is read from its end."""
         with ExitStack() as stack:
             if not file.seekable():
-                copy = stack.enter_context(tempfile.TemporaryFile())
-                copy.write(head)
-                shutil.copyfileobj(file, copy, _CHUNK)
-                file = copy
+                packed = head + file.read(_PIPED)
+                if len(packed) > _PIPED:
+                    raise TableError(self.path, f"is a zip archive of more than {_PIPED:,} bytes: name it as a file")
+                file = io.BytesIO(packed)
             try:
                 archive = stack.enter_context(zipfile.ZipFile(file))
                 member = stack.enter_context(archive.open(_only_member(self.path, archive)))
@@ -290,6 +300,8 @@ def _only_member(path: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     if len(members) != 1:
         raise TableError(path, f"is a zip archive of {len(members)} files; one CSV file is expected in it")
     (member,) = members
+    if "/" in member.filename or "\\" in member.filename:
+        raise TableError(path, f"is a zip archive with a path in it, {_shown(member.filename)}: zip the CSV file alone")
     if member.flag_bits & 1:
         raise TableError(path, "is an encrypted zip archive")
     if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
