@@ -394,6 +394,39 @@ def test_jpeg_cut_short_with_an_end_marker_glued_on_is_damaged() -> None:
     assert reason(data[: len(data) // 2] + b"\xff\xd9").startswith("is damaged: ")
 
 
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_tiff_whose_packed_pixels_make_no_sense_is_damaged(compression: str) -> None:
+    """libtiff fills with white or black what it cannot unpack, and OpenCV takes it for the picture."""
+    if int(cv2.__version__.split(".")[0]) < 5:
+        pytest.skip("this OpenCV does not pass on what libtiff says")
+    data = bytearray(encode(RGB, "TIFF", compression=compression))
+    with Image.open(io.BytesIO(data)) as picture:
+        start, length = picture.tag_v2[273][0], picture.tag_v2[279][0]
+    data[start : start + length] = b"\xeb" * length
+    assert reason(bytes(data)).startswith("is damaged: ")
+
+
+def test_further_pages_of_a_tiff_may_be_missing() -> None:
+    data = bytearray(encode(RGB, "TIFF"))
+    (first,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, first)
+    for following in (first, 0xFFFFFFF0):  # round in a circle, and beyond the end
+        struct.pack_into("<I", data, first + 2 + 12 * entries, following)
+        assert (load_image(bytes(data)) == RGB[..., ::-1]).all()
+
+
+def test_jpeg_of_endless_scans_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of a few bytes costs a pass over all the pixels that the header announces: 2 MB of them, hours."""
+    data = encode(RGB, "JPEG", progressive=True)
+    first = data.index(b"\xff\xda")
+    scan = data[first : data.index(b"\xff\xc4", first)]  # up to the table of the second
+    assert (load_image(data[:first] + 50 * scan + data[first + len(scan) :]) == load_image(data)).all()
+    monkeypatch.setattr(images, "_run_decoder", None)
+    assert reason(data[:first] + 101 * scan + b"\xff\xd9") == (
+        "is a JPEG of 101 scans, and the limit is 100: save it anew"
+    )
+
+
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "BMP", "WebP", "TIFF", "PNM"])
 def test_too_many_pixels_are_refused_before_decoding(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = SAMPLES[name]()

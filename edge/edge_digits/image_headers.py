@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 HEAD_BYTES = 4096
 """How much of a file `picture_format` wants to see; only a PNM with long comments needs more than 100."""
+_MOST_SCANS = 100
+"""A progressive JPEG has about ten. Each may be of two bytes, and costs a pass over all pixels."""
 
 
 class RefusedError(Exception):
@@ -126,7 +128,7 @@ def _jpeg_markers(data: bytes) -> npt.NDArray[np.intp]:
 
 
 def _jpeg(data: bytes) -> Header:
-    size, orientation, scanned, position = None, 1, False, 2
+    size, orientation, scans, position = None, 1, 0, 2
     markers = _jpeg_markers(data)
     while True:
         following = int(np.searchsorted(markers, position + 1))
@@ -143,10 +145,12 @@ def _jpeg(data: bytes) -> Header:
             size = size or (width, height)
         elif marker == 0xE1 and data.startswith(b"Exif\0\0", position + 2) and orientation == 1:
             orientation = _exif_orientation(data[position + 2 : position + length])
-        scanned = scanned or marker == 0xDA
+        scans += marker == 0xDA
         position += max(length, 2)
-    if size is None or not scanned:
+    if size is None or not scans:
         raise DamagedError("it holds no pixels")
+    if scans > _MOST_SCANS:
+        raise RefusedError(f"is a JPEG of {scans:,} scans, and the limit is {_MOST_SCANS}: save it anew")
     return Header(size, orientation)
 
 

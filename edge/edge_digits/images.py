@@ -27,7 +27,7 @@ from edge_digits.image_headers import (
     picture_format,
 )
 from edge_digits.limits import MAX_PIXELS
-from edge_digits.opencv import cv2
+from edge_digits.opencv import cv2, telling_errors
 
 MAX_BYTES = 512 * 1024 * 1024
 """Size that a picture's file may have, in bytes."""
@@ -173,8 +173,7 @@ def _run_decoder(data: bytes, known: PictureFormat, header: Header) -> np.ndarra
             f"is in {known.name} format, which this OpenCV ({cv2.__version__}) cannot decode: "
             "convert it to PNG, or pip install --upgrade opencv-python"
         )
-    lost = re.search(rb"Corrupt JPEG data: (premature end|bad Huffman|found marker)|Premature end of JPEG", heard)
-    if lost and known.name == "JPEG":
+    if known.name in _LOST and _LOST[known.name].search(heard):
         raise RefusedError("is damaged: a part of its pixels is missing or makes no sense")
     if pixels is None or pixels.size == 0:
         raise RefusedError(f"is damaged, or a kind of {known.name} that OpenCV cannot decode")
@@ -189,6 +188,11 @@ def _has_decoder(known: PictureFormat) -> bool:
         return False
 
 
+_LOST = {
+    "JPEG": re.compile(rb"Corrupt JPEG data: (premature end|bad Huffman|found marker)|Premature end of JPEG"),
+    "TIFF": re.compile(rb"TIFF_Error (?!TIFFAdvanceDirectory|TIFFFetchDirectory|TIFFReadDirectory)"),  # further pages
+}
+"""By format, what its library says where pixels are missing, and says nowhere else."""
 _STDERR_LOCK = threading.Lock()
 _DECODER_TALK = re.compile(
     rb"^(?:Corrupt JPEG|Premature end|Inconsistent progression|Invalid SOS|Unsupported marker|Application transferred"
@@ -199,7 +203,7 @@ _DECODER_TALK = re.compile(
 
 @contextmanager
 def _captured_stderr() -> Iterator[bytearray]:
-    """Keeps what the C libraries print on file descriptor 2; libjpeg says nowhere else that pixels are missing.
+    """Keeps what the C libraries print on file descriptor 2.
 
     What other threads print meanwhile is passed on at the end.
     """
@@ -217,7 +221,8 @@ def _captured_stderr() -> Iterator[bytearray]:
             return
         os.dup2(memory, 2)
         try:
-            yield heard
+            with telling_errors():
+                yield heard
         finally:
             os.dup2(kept, 2)
             heard += os.pread(memory, os.fstat(memory).st_size, 0)

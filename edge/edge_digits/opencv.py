@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from edge_digits.errors import LibraryError
 
@@ -23,11 +25,24 @@ except ImportError as error:
         "or pip uninstall opencv-python and pip install opencv-python-headless"
     ) from error
 
-if os.environ["OPENCV_LOG_LEVEL"] == "SILENT":
-    # For a program that had loaded OpenCV before us; 4.x and 5 keep it in different places.
-    (getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel)(0)
+# 4.x and 5 keep it in different places.
+_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+_ERRORS = 2  # of OpenCV's levels
 
-__all__ = ["cv2", "use_one_core"]
+if os.environ["OPENCV_LOG_LEVEL"] == "SILENT":
+    _set_log_level(0)  # for a program that had loaded OpenCV before us
+
+__all__ = ["cv2", "telling_errors", "use_one_core"]
+
+
+@contextmanager
+def telling_errors() -> Iterator[None]:
+    """Meanwhile OpenCV prints its errors on standard error."""
+    before = _set_log_level(_ERRORS)
+    try:
+        yield
+    finally:
+        _set_log_level(before)
 
 
 def use_one_core() -> None:
