@@ -604,6 +604,35 @@ def test_a_signal_ends_a_classify_and_leaves_no_file(number: Path, number_of: si
     assert left_in(number.parent) == ["number.png"]
 
 
+_SWALLOWS = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.{signal})
+    sum(range(100_000))
+except BaseException as error:
+    raise ImportError("initialization failed") from error
+raise ImportError("there is none")
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_while_a_library_is_loaded_is_not_taken_for_its_failure(tmp_path: Path, name: str, code: int) -> None:
+    """pybind11 makes an ImportError of it, and numpy would take onnxruntime's place."""
+    environment = blocked(tmp_path, "onnxruntime")
+    (tmp_path / "stubs" / "onnxruntime" / "__init__.py").write_text(_SWALLOWS.format(signal=name))
+    child = subprocess.Popen(
+        [*EDGE_DIGITS, "submit", "-", "-o", "out.csv"], cwd=tmp_path, env=os.environ | environment,
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert child.wait(timeout=30) == code
+    finally:
+        child.kill()
+        _, heard = child.communicate()
+    assert "Traceback" not in heard
+    assert left_in(tmp_path) == ["stubs"]
+
+
 # ---- libraries that are missing
 
 

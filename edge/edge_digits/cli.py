@@ -113,14 +113,31 @@ def main() -> NoReturn:
         if not isinstance(error, BrokenPipeError):
             code = code or _report(OutputError(f"stdout: cannot be written: {error.strerror}"))
         _drop_stdout()
-    for number in (signal.SIGINT, signal.SIGTERM):  # all is done: one that comes while Python ends changes nothing
+    for number in (signal.SIGINT, signal.SIGTERM, *_LATER):  # all is done: one that comes while Python ends is too late
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 
-def _end(number: int, _: "FrameType | None") -> NoReturn:
-    """130 for Ctrl-C, 143 for a polite kill: what is open is cleaned up on the way out."""
-    sys.exit(128 + number)
+_LATER = [signal.SIGALRM] if hasattr(signal, "setitimer") else []
+_SOON = 0.02  # seconds
+
+
+def _end(number: int, frame: "FrameType | None") -> None:
+    """130 for Ctrl-C, 143 for a polite kill: what is open is cleaned up on the way out.
+
+    While a module is imported, soon: a library that is being loaded makes of it that it could not be.
+    """
+    if _LATER and _is_importing(frame):
+        signal.signal(_LATER[0], lambda _, now: _end(number, now))
+        signal.setitimer(signal.ITIMER_REAL, _SOON)
+    else:
+        sys.exit(128 + number)
+
+
+def _is_importing(frame: "FrameType | None") -> bool:
+    while frame is not None and frame.f_globals.get("__name__") != "importlib._bootstrap":
+        frame = frame.f_back
+    return frame is not None
 
 
 def _drop_stdout() -> None:

@@ -140,6 +140,8 @@ def is_starting(process: int) -> bool:
 def main() -> int:
     """1 where something did not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [command.name for command in COMMANDS]
+    parser.add_argument("commands", nargs="*", choices=[*names, []], metavar="COMMAND", help="all, where none is named")
     parser.add_argument("--tries", type=int, default=200, help="of each command and signal")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -148,7 +150,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="edge-digits-kill-") as name:
         folder = Path(name)
         prepare(folder)
-        for command in COMMANDS:
+        for command in [each for each in COMMANDS if not asked.commands or each.name in asked.commands]:
             started = time.monotonic()
             subprocess.run([sys.executable, "-m", "edge_digits", *command.arguments], cwd=folder, check=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
