@@ -559,6 +559,15 @@ def test_a_flipped_byte_in_a_bundled_model_is_found(models: Path, place: int) ->
     assert run_with_models(models.parent, "digits-fp32").returncode == 0
 
 
+@pytest.mark.parametrize("damage", ["renamed", "truncated"])
+def test_a_bundled_model_that_is_another_or_cut_off_is_found(models: Path, damage: str) -> None:
+    file, other = models / "digits-int8.onnx", models / "digits-fp32.onnx"
+    file.write_bytes(other.read_bytes() if damage == "renamed" else file.read_bytes()[:-1])
+    done = run_with_models(models.parent)
+    assert done.returncode == 1
+    assert "digits-int8.onnx: the bundled model is damaged: its SHA-256 is" in done.stderr
+
+
 def test_a_bundled_model_that_is_gone_is_named(models: Path) -> None:
     (models / "digits-int8.onnx").unlink()
     done = run_with_models(models.parent)

@@ -21,7 +21,7 @@ from commands import Done, Run, runner
 from pictures import compose, csv_table, mnist, png, some, write_number
 
 import edge_digits
-from edge_digits import Classifier, Reader
+from edge_digits import Classifier, Reader, tables
 
 EDGE_DIGITS = [sys.executable, "-m", "edge_digits"]
 COMMANDS = [
@@ -602,6 +602,16 @@ def test_a_signal_ends_a_classify_and_leaves_no_file(number: Path, number_of: si
     assert child.returncode == code
     assert "Traceback" not in heard
     assert left_in(number.parent) == ["number.png"]
+
+
+def test_too_little_memory_is_one_line(run: Run, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask_for_more(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(tables, "_as_tiles", ask_for_more)
+    done = run("submit", table, "-o", "out.csv")
+    assert (done.code, done.out, done.err) == (1, "", "edge-digits: there is not enough memory for this\n")
+    assert not Path("out.csv").exists()
 
 
 _SWALLOWS = """

@@ -176,6 +176,8 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
                 code = function(*args, **kwargs) or 0
         except EdgeDigitsError as error:
             code = _report(error)
+        except MemoryError:
+            code = _report(EdgeDigitsError("there is not enough memory for this"))
         except KeyboardInterrupt:
             code = 130
         except BrokenPipeError:  # a reader that has gone (`| head`) is no error
