@@ -31,7 +31,7 @@ TARGETS = ("pictures", "arrays", "tables", "models", "running-models")
 CORPUS = Path(__file__).with_name("corpus")
 RUNS = 10_000
 """Executions of one process: atheris keeps 50 kB of each, whatever the target does."""
-LIMITS = ["-timeout=20", "-rss_limit_mb=3000", "-print_final_stats=1"]  # seconds; MB
+LIMITS = ["-timeout=60", "-rss_limit_mb=3000", "-print_final_stats=1"]  # seconds, on a busy machine; MB
 MAX_BYTES = {"models": 6000, "running-models": 6000}
 """Longer than the small seeds, so that what is changed is seldom a weight."""
 
@@ -90,10 +90,10 @@ def seeds(target: str) -> list[bytes]:
 
 def pictures(*, as_arrays: bool) -> list[bytes]:
     """A number in each format that OpenCV writes, gray and coloured; as arrays with their sizes in front."""
-    image = np.full((24, 40), 230, np.uint8)
-    cv2.putText(image, "71", (4, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 30, 2)
+    image = np.full((64, 96), 230, np.uint8)  # JPEG 2000 refuses to write less
+    cv2.putText(image, "71", (10, 48), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 30, 4)
     if as_arrays:
-        return [bytes([23, 0, 39, 0]) + image.tobytes(), bytes([9, 0, 9, 0]) + np.random.default_rng(0).bytes(100)]
+        return [bytes([63, 0, 95, 0]) + image.tobytes(), bytes([9, 0, 9, 0]) + np.random.default_rng(0).bytes(100)]
     colour = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     ends = (".png", ".jpg", ".bmp", ".tiff", ".webp", ".pgm", ".gif", ".jp2", ".avif", ".ras", ".pam")
     written = [cv2.imencode(end, each) for end in ends if cv2.haveImageWriter(end) for each in (image, colour)]
