@@ -296,7 +296,7 @@ def _gunzipped(path: str, packed: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _only_member(path: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    members = [m for m in archive.infolist() if not m.filename.startswith("__MACOSX/") and not m.filename.endswith("/")]
     if len(members) != 1:
         raise TableError(path, f"is a zip archive of {len(members)} files; one CSV file is expected in it")
     (member,) = members
