@@ -115,7 +115,7 @@ def attempt(command: Command, number: int, folder: Path, whole: bytes, moment: f
     tally.early += early
     found = output.read_bytes() if output.exists() else b""
     left = {path.name for path in folder.iterdir()} - before
-    allowed = (0, 128 + number, -number) if early else (0, 128 + number)
+    allowed = (0, 1, 128 + number, -number) if early else (0, 128 + number)  # 1: Python's, while it loads its site
     wrong = [
         *([f"exit code {child.returncode}"] if child.returncode not in allowed else []),
         *(["a traceback"] if "Traceback" in said and not early else []),

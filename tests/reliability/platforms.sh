@@ -18,7 +18,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 quick="images tables tiles reader onnx_file outputs fuzz_corpus picture_pool video"
-others="cli classifier cut doctor draw evaluate_pictures events explain find find_properties form live load metrics
+others="cli cut doctor draw evaluate_pictures events explain find find_properties form live load metrics
     mjpeg offline on_reading parallel picture_files reading recording replay same_answers show steady still stop streams
     track variations view webcam"
 tests=$(for name in $quick ${FULL:+$others}; do echo "tests/test_$name.py"; done)
