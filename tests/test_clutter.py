@@ -10,7 +10,7 @@ from matplotlib.ft2font import FT2Font
 
 from edge_digits import Classifier
 from edge_digits.tiles import frame
-from edge_digits_train.synthesis.clutter import CLUTTER, FACES, LETTERS, SIGNS, glyph, print_word
+from edge_digits_train.synthesis.clutter import CLUTTER, FACES, LETTERS, SIGNS, glyph, print_digit, print_word
 from edge_digits_train.synthesis.pens import Pen
 from edge_digits_train.synthesis.strokes import HEIGHT, MARGIN
 
@@ -67,6 +67,13 @@ def test_letters_are_read_as_digits_by_a_network_that_was_never_told(classifier:
     covers = [draw("letter", 60, seed) for seed in range(60)]
     tiles = np.stack([frame((255 * cover).astype(np.uint8)) for cover in covers])
     assert len(np.unique(classifier.classify(tiles).digits)) >= 6
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_printed_digits_are_legible(face: str, classifier: Classifier):
+    """By a network of handwriting, most of them in most fonts."""
+    tiles = np.stack([frame((255 * print_digit(digit, face, 60)).astype(np.uint8)) for digit in range(10)])
+    assert (classifier.classify(tiles).digits == np.arange(10)).sum() >= 7
 
 
 def test_words_are_letters_of_one_font():

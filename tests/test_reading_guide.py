@@ -99,12 +99,12 @@ def test_its_patterns_are_patterns(text: str) -> None:
 
 
 def test_what_a_cut_is_worth_is_what_the_code_says(text: str) -> None:
-    table = text.partition("| what | worth |")[2].partition("\n\n")[0].replace("−", "-")
-    figures = [float(row) for row in re.findall(r"^\| .*? \| (-?\d+\.\d)", table, re.M)]
-    w = ways.SCORED
-    assert figures == pytest.approx(
-        [-w.whole, -w.whole_score, -w.parts, -w.parts_score, w.crossed, w.width, w.low, w.base + ways.RARE]
-    )
+    table = text.partition("| what | with scores | without |")[2].partition("\n\n")[0].replace("−", "-")
+    rows = re.findall(r"^\| .*? \| (-?\d+\.\d) \| (-?\d+\.\d) \|$", table, re.M)
+    for column, w in enumerate((ways.SCORED, ways.PLAIN)):
+        assert [float(row[column]) for row in rows] == pytest.approx(
+            [-w.whole, -w.whole_score, -w.parts, -w.parts_score, w.crossed, w.width, w.low, w.base + w.rare]
+        )
 
 
 def test_what_it_says_is_not_read_is_what_the_tests_miss(text: str) -> None:

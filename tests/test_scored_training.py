@@ -19,7 +19,7 @@ from edge_digits.errors import InputError, UsageError
 from edge_digits.outputs import open_output
 from edge_digits_train import training
 from edge_digits_train.data import DataSet, load_data, split_data
-from edge_digits_train.fit import KEPT, PassData, evaluate_score, score_threshold
+from edge_digits_train.fit import KEPT_PICTURES, KEPT_ROWS, PassData, evaluate_score, score_threshold
 from edge_digits_train.networks import PROBABILITIES, SCORE, build_network, load_network, predict
 from edge_digits_train.picture_tiles import NO_DIGIT, read_tiles
 from edge_digits_train.recipe import load_recipe
@@ -179,12 +179,13 @@ def test_teachers_are_asked_of_all_tiles_and_heard_in_order(tmp_path: Path):
     assert targets[:, 1].tolist() == [7, 6]
 
 
-def test_the_threshold_keeps_its_share_of_all_digits():
+def test_the_threshold_keeps_its_share_of_rows_and_of_pictures():
     rng = np.random.default_rng(0)
     sure, unsure = rng.uniform(0.5, 1, 5000).astype(np.float32), rng.uniform(0.1, 1, 3000).astype(np.float32)
-    threshold = score_threshold(sure, unsure)
-    assert KEPT <= (np.concatenate([sure, unsure]) >= threshold).mean() < KEPT + 0.001
-    assert threshold == score_threshold(unsure, sure) == score_threshold(np.concatenate([sure, unsure]))
+    assert KEPT_ROWS <= (sure >= score_threshold(sure, sure)).mean() < KEPT_ROWS + 0.001
+    assert KEPT_PICTURES <= (unsure >= score_threshold(sure, unsure)).mean() < KEPT_PICTURES + 0.001
+    assert score_threshold(unsure, sure) == score_threshold(unsure, unsure[:0]) < score_threshold(sure, unsure)
+    assert score_threshold(unsure[:0], unsure[:0]) == 0
 
 
 def test_scores_are_measured_on_what_they_are_said_to_be(network: keras.Model, tiles, labels):

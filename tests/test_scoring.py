@@ -81,14 +81,17 @@ def test_what_the_proof_says_is_what_the_file_does(precision, exported: Exported
 
 
 def test_thresholds_are_as_high_as_they_may_be(exported: Exported, run: Run):
-    """They keep 99.8 % of the digits that are read right; a little higher, and they kept fewer."""
+    """They keep 99.8 % of the rows, and 99 % of the digits on pictures, that are read right; a little higher, fewer."""
     classifier = Classifier(exported.fp32)
     tiles, rows = read_tiles(run.held_out_picture_tiles), open_source(run.folder, None, "tiny").compared
-    said = classifier.classify(np.concatenate([rows.tiles, tiles.tiles]))
-    assert said.digit_scores is not None
-    right = said.digits == np.concatenate([rows.labels, tiles.labels])
-    assert (said.digit_scores[right] >= classifier.reject_below).mean() >= 0.998
-    assert (said.digit_scores[right] > classifier.reject_below + 1e-4).mean() < 0.998
+    reached = []
+    for data, kept in ((rows, 0.998), (tiles, 0.99)):
+        said = classifier.classify(data.tiles)
+        assert said.digit_scores is not None
+        right = said.digit_scores[said.digits == data.labels]
+        assert (right >= classifier.reject_below).mean() >= kept
+        reached.append((right > classifier.reject_below + 1e-4).mean() < kept)
+    assert any(reached)
 
 
 def test_a_refit_takes_the_threshold_of_the_training_before(run: Run, tmp_path: Path):

@@ -19,7 +19,7 @@ from edge_digits_train.synthesis.camera import Camera, View, look, shoot
 from edge_digits_train.synthesis.layouts import LAYOUTS, gap_between
 from edge_digits_train.synthesis.papers import LIGHTS, Ground, ink, lay, shine
 from edge_digits_train.synthesis.pens import Pen, draw
-from edge_digits_train.synthesis.pictures import MEDIA, Picture, Synthesis, read_names, write_folder
+from edge_digits_train.synthesis.pictures import MEDIA, Picture, Synthesis, _Hand, read_names, write_folder
 from edge_digits_train.synthesis.strokes import HEIGHT, MARGIN, middle_line, thin
 
 
@@ -267,6 +267,20 @@ def test_clutter_stands_beside_digits_or_alone(data):
         assert inked.sum() > 20
         assert (other.text, other.digits) == ("", [])
         assert (other.image.min(axis=2) < 128).any()
+
+
+def test_digits_are_printed_where_that_is_asked_for(data):
+    """The same font gives the same digit, as no hand does."""
+    covers: dict[int, set[bytes]] = {}
+    for number in range(30):
+        rng = np.random.default_rng(number)
+        hand = _Hand(data.tiles, [np.flatnonzero(data.labels == digit) for digit in range(10)], Pen(0.1), rng, "cmr10")
+        digit = int(rng.integers(10))
+        covers.setdefault(digit, set()).add(hand.write(digit, 50).tobytes())
+    assert all(len(found) == 1 for found in covers.values())
+    assert len(covers) > 7
+    by_hand, printed = (Synthesis(data, 4, ("tablet",), ("single",), share) for share in (0.0, 1.0))
+    assert any((by_hand.picture(n).image.shape != printed.picture(n).image.shape) for n in range(5))
 
 
 def test_boxes_lie_in_the_picture_and_hold_the_ink(data):

@@ -41,14 +41,15 @@ class Weights:
     low: float
     """By what a part is lower than LOWEST, in heights."""
     base: float
+    rare: float
+    """Single digits are that much more frequent in pictures than touching ones, and cutting them does more harm."""
 
 
-PLAIN = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0)
+PLAIN = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0, -1.5)
 """Where the network says nothing of what is no digit."""
-SCORED = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0)
+SCORED = Weights(-1.4, -3.7, 1.0, 1.8, -3.8, 1.4, 0.0, 1.4, -3.0)
+"""Where it does."""
 LOWEST = 0.7
-RARE = -1.5
-"""Single digits are that much more frequent in pictures than touching ones, and cutting them does more harm."""
 NARROWEST = 0.5
 """Widths of a height that touching digits have on average, at least: 1s are narrower, but seldom touch."""
 UNLIKELY = math.log(0.5)
@@ -137,7 +138,7 @@ def _hope(part: Part) -> float:
     height, width = part.region.ink.shape
     w = part.weights
     whole = w.whole * max(UNLIKELY, part.log_likelihood) + w.whole_score * part.log_score
-    return float(whole + w.width * width / height + w.base + RARE)
+    return float(whole + w.width * width / height + w.base + w.rare)
 
 
 def _best_cut(part: Part, ask: Ask) -> Way | None:

@@ -28,8 +28,9 @@ SCORE_WEIGHT = 1.0
 """Of the digit score's part in the loss, against that of the digits."""
 
 
-KEPT = 0.998
-"""Share of the digits that are read right which are to be taken for digits."""
+KEPT_ROWS, KEPT_PICTURES = 0.998, 0.99
+"""Shares of the digits that are read right which are to be taken for digits: of rows, and of tiles of synthetic
+pictures, which are harder to read than people's."""
 
 
 class Progress(Protocol):
@@ -265,12 +266,13 @@ def evaluate_score(network: keras.Model, rows: DataSet, picture_tiles: DataSet) 
     }
 
 
-def score_threshold(*digits: NDArray[np.float32]) -> float:
-    """The digit score that KEPT of the digits reach: `digits` are scores, (n,), of those that are read right.
+def score_threshold(rows: NDArray[np.float32], pictures: NDArray[np.float32]) -> float:
+    """The digit score that enough of the digits reach: of those on rows and on tiles of pictures, (n,), read right.
 
-    What is misread is no loss when it is taken for none.
+    What is misread is no loss when it is taken for none. One of the two may be empty.
     """
-    return float(np.quantile(np.concatenate(digits), 1 - KEPT, method="lower"))
+    sets = [(scores, kept) for scores, kept in ((rows, KEPT_ROWS), (pictures, KEPT_PICTURES)) if len(scores)]
+    return min((float(np.quantile(scores, 1 - kept, method="lower")) for scores, kept in sets), default=0.0)
 
 
 def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:

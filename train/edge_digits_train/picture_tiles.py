@@ -35,6 +35,8 @@ LAYOUTS: tuple[Layout, ...] = (
     *("single",) * 5, *("pair",) * 2, *("number",) * 3, *("lines",) * 3, *("mixed",) * 4, *("clutter",) * 5,
 )  # fmt: skip
 """Each as often as it is drawn."""
+PRINTED = 0.06
+"""Share of the pictures whose digits are print: they are digits, too, though letters of the same fonts are none."""
 CUTS = 0.3
 """Share of the regions that are cut, too, along any seam: several digits into digits, one into what is none …"""
 MOST_LEFT = 0.75
@@ -113,7 +115,7 @@ def draw_tiles(data: DataSet, pictures: int, seed: int, progress: Callable[[int,
 
     The same for the same data, number and seed. `progress` is told how many pictures are done, and of how many.
     """
-    synthesis = Synthesis(data, seed, MEDIA, LAYOUTS)
+    synthesis = Synthesis(data, seed, MEDIA, LAYOUTS, PRINTED)
     starts = range(0, pictures, _AT_ONCE)
     tiles, labels = [], []
     # Not forked: a process that has threads, as those of Keras, may hang in its child.

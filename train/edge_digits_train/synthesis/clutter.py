@@ -1,4 +1,4 @@
-"""Ink that is no digit: letters and signs, shapes, scribbles, hatching, blots, and what textures leave."""
+"""Print, and ink that is no digit: letters and signs, shapes, scribbles, hatching, blots, and what textures leave."""
 
 from __future__ import annotations
 
@@ -40,9 +40,19 @@ def draw_letter(height: int, pen: Pen, rng: np.random.Generator) -> Cover:
     return _character(LETTERS[int(rng.integers(len(LETTERS)))], FACES, height, pen, rng)
 
 
+def any_face(rng: np.random.Generator) -> str:
+    """A font."""
+    return FACES[int(rng.integers(len(FACES)))]
+
+
+def print_digit(digit: int, face: str, height: int) -> Cover:
+    """A digit as a machine prints it, cropped."""
+    return _printed(glyph(str(digit), face), height)
+
+
 def print_word(height: int, rng: np.random.Generator) -> list[Cover]:
     """The letters of a word as a machine prints them, each cropped; their height is that of the tallest."""
-    face = FACES[int(rng.integers(len(FACES)))]
+    face = any_face(rng)
     letters = rng.choice(list(LETTERS), int(rng.integers(3, 8)))
     return [_printed(glyph(str(letter), face), height) for letter in letters]
 

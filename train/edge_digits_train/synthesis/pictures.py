@@ -17,7 +17,7 @@ from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet
 from edge_digits_train.runs import new_folder
 from edge_digits_train.synthesis.camera import Camera, Image, View, look, shoot
-from edge_digits_train.synthesis.clutter import any_clutter, print_word
+from edge_digits_train.synthesis.clutter import any_clutter, any_face, print_digit, print_word
 from edge_digits_train.synthesis.layouts import DIGITS_ALONE, Layout, Page, arrange, box_of
 from edge_digits_train.synthesis.papers import (
     BOARDS,
@@ -86,10 +86,19 @@ class Synthesis:
     """Pictures of the digits of a data set: the same for the same digits, seed and number."""
 
     def __init__(
-        self, data: DataSet, seed: int = 0, media: Sequence[Medium] = MEDIA, layouts: Sequence[Layout] = DIGITS_ALONE
+        self,
+        data: DataSet,
+        seed: int = 0,
+        media: Sequence[Medium] = MEDIA,
+        layouts: Sequence[Layout] = DIGITS_ALONE,
+        printed: float = 0.0,
     ) -> None:
-        """`data`: tiles of each of the ten digits. Raises UsageError where one is missing."""
+        """`data`: tiles of each of the ten digits; `printed`: share of the pictures whose digits are print instead.
+
+        Raises UsageError where a digit is missing.
+        """
         self._tiles, self._seed, self._media, self._layouts = data.tiles, seed, media, layouts
+        self._printed = printed
         self._of_digit = [np.flatnonzero(data.labels == digit) for digit in range(10)]
         if missing := [str(digit) for digit in range(10) if not len(self._of_digit[digit])]:
             raise UsageError(f"{data.name}: no tile shows {', '.join(missing)}; pictures are made of all ten digits")
@@ -102,7 +111,8 @@ class Synthesis:
         pen = any_pen(rng)
         if medium in ("drawing", "tablet"):
             pen = Pen(pen.width, pressure=pen.pressure if medium == "tablet" else 0.0)
-        page = arrange(layout, height, _Hand(self._tiles, self._of_digit, pen, rng), rng)
+        face = any_face(rng) if self._printed and rng.random() < self._printed else None
+        page = arrange(layout, height, _Hand(self._tiles, self._of_digit, pen, rng, face), rng)
         ground, camera = _ground(medium, height, rng), _camera(medium, height, pen, rng)
         matrix = _view(medium, rng).matrix(page.height, page.width, rng)
         sheet = ink(lay(ground, page.height, page.width, rng), page.cover(), ground.ink)
@@ -119,8 +129,12 @@ class _Hand:
     """The numbers of the tiles of each digit."""
     pen: Pen
     rng: np.random.Generator
+    face: str | None
+    """The font of digits that are printed."""
 
     def write(self, digit: int, height: int) -> Cover:
+        if self.face is not None:
+            return print_digit(digit, self.face, height)
         tile = self.tiles[self.rng.choice(self.of_digit[digit])]
         return draw(middle_line(tile, digit, self.rng), height, self.pen, self.rng)
 
