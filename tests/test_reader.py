@@ -19,6 +19,14 @@ from edge_digits.reading import error_record
 
 Tiles = NDArray[np.uint8]
 
+
+def out_of_memory() -> cv2.error:
+    """As OpenCV raises it."""
+    error = cv2.error("Failed to allocate 400000000 bytes")
+    error.code = cv2.Error.StsNoMem
+    return error
+
+
 FIELDS = ["source", "text", "lines", "digits", "rejected", "error"]
 
 
@@ -246,6 +254,30 @@ def test_the_record_of_a_picture_that_cannot_be_read_says_why(reader: Reader, tm
     assert record["source"] == str(tmp_path / "bad.png")
     assert record["error"]
     assert str(tmp_path) not in record["error"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), out_of_memory()], ids=["numpy", "OpenCV"])
+def test_a_picture_that_memory_is_too_small_for_costs_its_own_record(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(image: Tiles) -> None:
+        raise error
+
+    (tmp_path / "large.png").write_bytes(png(write_number("62").image))
+    (picture,) = find_pictures([str(tmp_path / "large.png")])
+    monkeypatch.setattr("edge_digits.reader.find", refuse)
+    record, trace = reader.record_and_trace(picture)
+    assert (record["error"], trace) == ("there is not enough memory to search it", None)
+
+
+def test_other_errors_of_opencv_are_not_taken_for_it(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(png(write_number("62").image))
+    (picture,) = find_pictures([str(tmp_path / "a.png")])
+    monkeypatch.setattr("edge_digits.reader.find", lambda image: cv2.resize(image, (0, 0)))
+    with pytest.raises(cv2.error):
+        reader.record(picture)
 
 
 def test_the_record_of_stdin_is_called_a_dash(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

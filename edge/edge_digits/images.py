@@ -27,7 +27,7 @@ from edge_digits.image_headers import (
     picture_format,
 )
 from edge_digits.limits import MAX_PIXELS
-from edge_digits.opencv import cv2, telling_errors
+from edge_digits.opencv import cv2, memory_errors, telling_errors
 
 MAX_BYTES = 512 * 1024 * 1024
 """Size that a picture's file may have, in bytes."""
@@ -164,10 +164,10 @@ def _run_decoder(data: bytes, known: PictureFormat, header: Header) -> np.ndarra
     pixels: np.ndarray | None = None
     with _captured_stderr() as heard:
         try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            if getattr(error, "code", 0) == cv2.Error.StsNoMem:
-                raise MemoryError from error
+            with memory_errors():
+                pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error:
+            pass  # damaged
     if pixels is None and not _has_decoder(known):
         raise RefusedError(
             f"is in {known.name} format, which this OpenCV ({cv2.__version__}) cannot decode: "

@@ -32,7 +32,18 @@ _ERRORS = 2  # of OpenCV's levels
 if os.environ["OPENCV_LOG_LEVEL"] == "SILENT":
     _set_log_level(0)  # for a program that had loaded OpenCV before us
 
-__all__ = ["cv2", "telling_errors", "use_one_core"]
+__all__ = ["cv2", "memory_errors", "telling_errors", "use_one_core"]
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Meanwhile OpenCV's own error of too little memory is a MemoryError."""
+    try:
+        yield
+    except cv2.error as error:
+        if getattr(error, "code", 0) == cv2.Error.StsNoMem:
+            raise MemoryError from error
+        raise
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from edge_digits.form import Form
 from edge_digits.images import PictureSource, load_image
 from edge_digits.ink import is_light_on_dark
 from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE
-from edge_digits.opencv import cv2
+from edge_digits.opencv import cv2, memory_errors
 from edge_digits.pieces import MAX_STROKE
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
@@ -116,9 +116,12 @@ class Reader:
     def record_and_trace(self, picture: PictureSource, top: int = 0) -> tuple[Record, Trace | None]:
         """As `record`, with the steps that led there; None where it cannot be read."""
         try:
-            trace = self._trace(picture.load(max_pixels=self.max_pixels))
+            with memory_errors():
+                trace = self._trace(picture.load(max_pixels=self.max_pixels))
         except ImageError as error:
             return error_record(picture.source, error.reason), None
+        except MemoryError:
+            return error_record(picture.source, "there is not enough memory to search it"), None
         return trace.reading.record(picture.source, top), trace
 
     def _trace(self, image: NDArray[np.uint8]) -> Trace:
