@@ -7,7 +7,6 @@ from touching import crop, touching_pair
 from edge_digits import Reader
 from edge_digits.cut import between, find_seams
 from edge_digits.find import Region
-from edge_digits.tiles import frame
 from edge_digits.ways import Part, best_way, find_ways
 
 Image = np.ndarray
@@ -67,18 +66,12 @@ def test_ink_that_is_too_narrow_has_no_seam_or_one_that_leaves_none_empty(shape:
 
 
 def whole(reader: Reader, ink: Image) -> Part:
-    tile = frame(ink)
-    box = (5, 7, 2 * ink.shape[1], 2 * ink.shape[0])
-    return Part(Region(box, ink), tile, reader.classifier.classify(tile[None]).probabilities[0])
+    [part] = reader.ask([Region((5, 7, 2 * ink.shape[1], 2 * ink.shape[0]), ink)])
+    return part
 
 
 def test_boxes_of_parts_lie_within_the_box_of_the_whole_and_side_by_side(reader: Reader) -> None:
-    ink = bars(4)
-
-    def ask(tiles: Image) -> Image:
-        return reader.classifier.classify(tiles).probabilities
-
-    ways = find_ways(whole(reader, ink), ask, 2)
+    ways = find_ways(whole(reader, bars(4)), reader.ask, 2)
     assert [len(way.parts) for way in ways] == [1, 2]
     left, right = (part.region for part in ways[1].parts)
     assert left.touching

@@ -123,7 +123,7 @@ def _data_licence(name: str) -> str:
 
 
 def _rejection(entry: dict[str, Any]) -> str:
-    found = entry["digit_score"]
+    found = entry.get("digit_score")
     if found is None:
         return "what is none it reads as one all the same, often with confidence: it has no `digit_score`."
     scored = found["models"][entry["prefers"]]
