@@ -89,7 +89,7 @@ def test_any_digit_network_converts_clean_and_answers_as_keras_does(function, ti
     network = odd_networks.make(function)
     expected = answers_of(network, tiles[::100], 1 if function in odd_networks.SCALING_FLOATS else 255)
     atol = 2e-5 if function is odd_networks.no_scaling else 2e-6  # its values are 255 times as large
-    np.testing.assert_allclose(predict(network, tiles[::100]), expected, atol=atol)
+    np.testing.assert_allclose(predict(network, tiles[::100]).probabilities, expected, atol=atol)
     model = convert(network)
     check_clean(model)
     assert expected.std(axis=0).max() > 1e-4  # it does tell one tile from another
@@ -187,7 +187,7 @@ def test_pixels_of_any_kind_are_folded_into_the_first_layer(function, text, valu
     network, pixels = odd_networks.make(function), Pixels.parse(text)
     expected = answers_to(network, values(tiles[::100]))
     atol = 1e-4 if text == "bytes" else 5e-6  # values 255 times as large
-    np.testing.assert_allclose(predict(network, tiles[::100], pixels), expected, atol=atol)
+    np.testing.assert_allclose(predict(network, tiles[::100], pixels).probabilities, expected, atol=atol)
     model = convert(network, pixels)
     check_clean(model)
     assert not {"Mul", "Add"} & {node.op_type for node in model.graph.node}
@@ -240,8 +240,8 @@ def test_names_do_not_depend_on_what_was_built_before(tiles):
 def test_a_temperature_in_the_weights_tempers_the_answers(function, tiles):
     network = odd_networks.make(function)
     plain, tempered = convert(network), set_temperature(convert(network), 1.7)
-    expected = temper(predict(network, tiles[::100]), 1.7)
-    assert np.abs(expected - predict(network, tiles[::100])).max() > 1e-3
+    expected = temper(predict(network, tiles[::100]).probabilities, 1.7)
+    assert np.abs(expected - predict(network, tiles[::100]).probabilities).max() > 1e-3
     np.testing.assert_allclose(run(tempered, tiles[::100])["probabilities"], expected, atol=2e-6)
     assert [node.op_type for node in plain.graph.node] == [node.op_type for node in tempered.graph.node]
     assert set_temperature(plain, 1.0) == plain
@@ -250,7 +250,7 @@ def test_a_temperature_in_the_weights_tempers_the_answers(function, tiles):
 def test_a_temperature_before_a_mean_is_an_operator_of_its_own(tiles):
     network = odd_networks.make(odd_networks.squeezed)
     model = set_temperature(convert(network), 0.5)
-    expected = temper(predict(network, tiles[::100]), 0.5)
+    expected = temper(predict(network, tiles[::100]).probabilities, 0.5)
     np.testing.assert_allclose(run(model, tiles[::100])["probabilities"], expected, atol=2e-6)
     check_clean(model)
 

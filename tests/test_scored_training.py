@@ -16,10 +16,10 @@ import keras
 import tiny
 
 from edge_digits.errors import InputError, UsageError
-from edge_digits.outputs import open_output
 from edge_digits_train import training
 from edge_digits_train.data import DataSet, load_data, split_data
-from edge_digits_train.fit import KEPT_PICTURES, KEPT_ROWS, PassData, evaluate_score, score_threshold
+from edge_digits_train.digit_score import KEPT_PICTURES, KEPT_ROWS, score_threshold
+from edge_digits_train.fit import PassData, evaluate_score
 from edge_digits_train.networks import PROBABILITIES, SCORE, build_network, load_network, predict
 from edge_digits_train.picture_tiles import NO_DIGIT, read_tiles
 from edge_digits_train.recipe import load_recipe
@@ -34,20 +34,12 @@ PICTURES = "pictures=Pictures(drawn=0.15, digits=0.4, others=0.4, spoiled=0.2)"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Without the report, which takes as long as the training."""
-
-    def report(run: Run, *_: object) -> None:
-        with open_output(str(run.report), force=True) as page:
-            page.write("a report")
-
-    monkeypatch.setattr(training, "write_report", report)
+    monkeypatch.setattr(training, "write_report", tiny.write_report)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, tiles, labels) -> Path:
-    path = tmp_path_factory.mktemp("data") / "d.npz"
-    np.savez(path, x=tiles[::12], y=labels[::12])
-    return path
+    return tiny.write_rows(tmp_path_factory.mktemp("data") / "d.npz", tiles[::12], labels[::12])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +50,7 @@ def recipe(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data, recipe) -> Run:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "write_report", lambda run, *_: run.report.write_text("a report"))
+        patch.setattr(training, "write_report", tiny.write_report)
         settings = Settings(recipe, data, passes=6, seed=2)
         return train(settings, tmp_path_factory.mktemp("runs") / "run", tiny.Told())
 
@@ -75,9 +67,9 @@ def test_the_network_says_which_digit_and_whether_it_is_one(network: keras.Model
     said = predict(network, tiles[:7])
     assert said.probabilities.shape == (7, 10)
     np.testing.assert_allclose(said.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert said.scores is not None
-    assert said.scores.shape == (7,)
-    assert ((said.scores > 0) & (said.scores < 1)).all()
+    assert said.digit_scores is not None
+    assert said.digit_scores.shape == (7,)
+    assert ((said.digit_scores > 0) & (said.digit_scores < 1)).all()
 
 
 def test_it_reads_digits_and_tells_other_things_from_them(trained: Run, network: keras.Model, data: Path):
@@ -86,9 +78,9 @@ def test_it_reads_digits_and_tells_other_things_from_them(trained: Run, network:
     on_rows = predict(network, held_out.tiles)
     on_others = predict(network, others.tiles[others.labels == NO_DIGIT])
     assert (on_rows.probabilities.argmax(axis=1) == held_out.labels).mean() > 0.7
-    assert on_rows.scores is not None
-    assert on_others.scores is not None
-    assert np.median(on_rows.scores) > np.quantile(on_others.scores, 0.8)
+    assert on_rows.digit_scores is not None
+    assert on_others.digit_scores is not None
+    assert np.median(on_rows.digit_scores) > np.quantile(on_others.digit_scores, 0.8)
 
 
 def test_the_run_says_how_well_it_tells_them(trained: Run, network: keras.Model, data: Path):
@@ -98,7 +90,7 @@ def test_the_run_says_how_well_it_tells_them(trained: Run, network: keras.Model,
     assert found["digits"]["n"] == (tiles.labels != NO_DIGIT).sum() > 20
     assert found["kept_rows"] >= 0.9
     assert found["kept_digits"] >= 0.8
-    scores = predict(network, tiles.tiles[tiles.labels == NO_DIGIT]).scores
+    scores = predict(network, tiles.tiles[tiles.labels == NO_DIGIT]).digit_scores
     assert scores is not None
     assert found["rejected_others"] == pytest.approx(float((scores < found["threshold"]).mean()))
 
@@ -196,9 +188,9 @@ def test_scores_are_measured_on_what_they_are_said_to_be(network: keras.Model, t
     assert (found["digits"]["n"], found["others"]) == (len(rows), 30)
     assert found["rejected_others"] in (0.0, 1.0)  # thirty times the same
     said = predict(network, rows.tiles)
-    assert said.scores is not None
+    assert said.digit_scores is not None
     right = said.probabilities.argmax(axis=1) == rows.labels
-    assert found["threshold"] == score_threshold(said.scores[right], said.scores[right])
+    assert found["threshold"] == score_threshold(said.digit_scores[right], said.digit_scores[right])
     assert json.dumps(found)
 
 

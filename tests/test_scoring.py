@@ -36,15 +36,13 @@ LOOSE = Limits(int8_drop=0.2, int8_agreement=0.8)
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "write_report", lambda run, *_: run.report.write_text("a report"))
+        patch.setattr(training, "write_report", tiny.write_report)
         yield
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, tiles, labels) -> Path:
-    path = tmp_path_factory.mktemp("data") / "d.npz"
-    np.savez(path, x=tiles[::4], y=labels[::4])
-    return path
+    return tiny.write_rows(tmp_path_factory.mktemp("data") / "d.npz", tiles[::4], labels[::4])
 
 
 @pytest.fixture(scope="module")

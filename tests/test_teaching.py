@@ -14,7 +14,6 @@ import keras
 import tiny
 
 from edge_digits.errors import InputError, UsageError
-from edge_digits.outputs import open_output
 from edge_digits_train import teaching, training
 from edge_digits_train.data import load_data, split_data
 from edge_digits_train.facts import RunFacts
@@ -36,20 +35,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Without the pictures, which take as long as the training."""
-
-    def report(run: Run, *_: object) -> None:
-        with open_output(str(run.report), force=True) as page:
-            page.write("a report")
-
-    monkeypatch.setattr(training, "write_report", report)
+    monkeypatch.setattr(training, "write_report", tiny.write_report)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, tiles, labels) -> Path:
-    path = tmp_path_factory.mktemp("data") / "d.npz"
-    np.savez(path, x=tiles[::20], y=labels[::20])
-    return path
+    return tiny.write_rows(tmp_path_factory.mktemp("data") / "d.npz", tiles[::20], labels[::20])
 
 
 def taught(folder: Path, more: str = "", **teaching: object) -> str:

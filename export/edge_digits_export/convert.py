@@ -18,6 +18,7 @@ import tf2onnx
 from numpy.typing import NDArray
 
 import edge_digits_train.deskew  # noqa: F401 – Keras then knows the layer
+from edge_digits.classifier import Predictions
 from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits_export.fold import fold_norms, fold_temperature
 from edge_digits_export.graph import OPSET, finish, prune, rename, sort_nodes
@@ -72,25 +73,15 @@ def hash_weights(network: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def predict(network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None = None) -> NDArray[np.float32]:
-    """Probabilities (n, 10) from tiles (n, 28, 28), as Keras computes them: what the graph is compared with.
+def predict(network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None = None) -> Predictions:
+    """What Keras computes from tiles (n, 28, 28): what the graph is compared with.
 
     `pixels`: what the network takes; None: as `pixels_of` has it.
     """
-    return _predict(network, tiles, pixels)["probabilities"]
-
-
-def predict_scores(
-    network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None = None
-) -> NDArray[np.float32] | None:
-    """As `predict`, the digit scores (n,); None where the network gives none."""
-    return _predict(network, tiles, pixels).get("digit_score")
-
-
-def _predict(network: keras.Model, tiles: NDArray[np.uint8], pixels: Pixels | None) -> dict[str, NDArray[np.float32]]:
     batches = (tf.constant(tiles[i : i + 512]) for i in range(0, len(tiles), 512))
     said = [_apply(network, batch, pixels) for batch in batches]
-    return {name: np.concatenate([each[name].numpy() for each in said]) for name in said[0]}
+    by_name = {name: np.concatenate([each[name].numpy() for each in said]) for name in said[0]}
+    return Predictions(by_name["probabilities"], by_name.get("digit_score"))
 
 
 def convert(network: keras.Model, pixels: Pixels | None = None) -> onnx.ModelProto:

@@ -26,7 +26,6 @@ from edge_digits_export.convert import (
     load_network,
     pixels_of,
     predict,
-    predict_scores,
     set_temperature,
     takes_whole_numbers,
 )
@@ -113,7 +112,8 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
     note("converting")
     network = load_network(source.network)
     pixels = _pixels(network, asked, settings.source)
-    answers = predict(network, source.compared.tiles, pixels)
+    told = predict(network, source.compared.tiles, pixels)
+    answers = told.probabilities
     check_finite("Keras", answers)
     check_probabilities(str(settings.source), answers)
     early = [*_recorded_gate(source, answers), *([] if asked else _pixels_gate(network, pixels, source))]
@@ -135,9 +135,10 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
         noise = bench.noise(candidate.choice)
         check_gates(candidate.gates, _worst(noise))
         models = {"fp32": bench.classifier, "int8": candidate.classifier}
-        scoring = measure_scores(predict_scores(network, source.compared.tiles, pixels), models, source)
+        scoring = measure_scores(told.digit_scores, models, source)
+        score_gates = scoring.gates(settings.limits) if scoring else []
+        check_gates(score_gates)
         if scoring is not None:
-            check_gates(scoring.gates(settings.limits))
             note(scoring.text())
         times = measure_latency(models, source.compared.tiles[0])
         if slower := slowdown(times["fp32"], times["int8"]):
@@ -157,7 +158,7 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
             candidate=candidate,
             calibration=bench.calibration(candidate.choice),
             trials=trials,
-            gates=[*early, *candidate.gates, *(scoring.gates(settings.limits) if scoring else [])],
+            gates=[*early, *candidate.gates, *score_gates],
             scoring=scoring,
             layers=describe_layers(fp32, candidate.model, noise),
             compared=source.compared,
@@ -215,7 +216,7 @@ def _pixels_gate(network: keras.Model, pixels: Pixels, source: Source) -> list[G
         return []
     tiles = np.concatenate([source.compared.tiles, source.more.tiles])
     labels = np.concatenate([source.compared.labels, source.more.labels])
-    hits = {each: predict(network, tiles, each).argmax(axis=1) == labels for each in {pixels, *USUAL}}
+    hits = {each: predict(network, tiles, each).digits == labels for each in {pixels, *USUAL}}
     gains = {other: paired_difference(hits[other], hits[pixels]) for other in USUAL if other != pixels}
     best = max(gains, key=lambda other: gains[other][0])
     gain, interval = gains[best]

@@ -14,28 +14,13 @@ from edge_digits.classifier import Classifier
 from edge_digits_export.gates import Gate, Limits
 from edge_digits_export.sources import Source
 from edge_digits_train.data import DataSet
-from edge_digits_train.fit import score_threshold
+from edge_digits_train.digit_score import Scored, measure_score
 from edge_digits_train.picture_tiles import NO_DIGIT
 
 Scores = NDArray[np.float32]
 
 MOST_APART = 0.01
 """Share of the tiles that int8 may take for a digit where fp32 does not, or the other way round."""
-_PLACES = 4
-"""Decimal places of a threshold, rounded down."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One model at its threshold."""
-
-    threshold: float
-    kept_rows: float
-    """Share of the compared rows that are taken for digits."""
-    kept_digits: float | None
-    """Share of the digits on tiles of pictures; None where there are no such tiles."""
-    rejected_others: float | None
-    """Share of what is no digit on such tiles."""
 
 
 @dataclass(frozen=True)
@@ -97,32 +82,19 @@ def measure_scores(keras: Scores | None, models: Mapping[str, Classifier], sourc
     that of the training before.
     """
     tiles = source.picture_tiles or DataSet("none", np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8))
-    is_digit = tiles.labels != NO_DIGIT
     difference = math.nan
     scored: dict[str, Scored] = {}
     taken = []
     for precision, classifier in models.items():
-        said = [classifier.classify(each.tiles) for each in (source.compared, tiles)]
-        on_rows, on_tiles = (each.digit_scores for each in said)
+        of_rows, of_tiles = (classifier.classify(each.tiles) for each in (source.compared, tiles))
+        on_rows, on_tiles = of_rows.digit_scores, of_tiles.digit_scores
         if keras is None or on_rows is None or on_tiles is None:
             return None
         if precision == "fp32":
             difference = float(np.abs(on_rows - keras).max())
-        right = [each.digits == data.labels for each, data in zip(said, (source.compared, tiles), strict=True)]
-        found = source.threshold
-        if found is None:
-            found = score_threshold(on_rows[right[0]], on_tiles[right[1]])
-        threshold = math.floor(found * 10**_PLACES) / 10**_PLACES
-        taken.append(np.concatenate([on_rows, on_tiles]) >= threshold)
-        scored[precision] = Scored(
-            threshold,
-            _share(on_rows >= threshold) or 0.0,
-            _share(on_tiles[is_digit] >= threshold),
-            _share(on_tiles[~is_digit] < threshold),
-        )
+        found = measure_score(source.compared, of_rows, tiles, of_tiles, source.threshold)
+        scored[precision] = found
+        taken.append(np.concatenate([on_rows, on_tiles]) >= found.threshold)
     apart = float((taken[0] != taken[1]).mean())
-    return Scoring(len(source.compared), int(is_digit.sum()), int((~is_digit).sum()), scored, apart, difference)
-
-
-def _share(which: NDArray[np.bool_]) -> float | None:
-    return float(which.mean()) if len(which) else None
+    digits = int((tiles.labels != NO_DIGIT).sum())
+    return Scoring(len(source.compared), digits, len(tiles) - digits, scored, apart, difference)

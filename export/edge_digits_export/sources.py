@@ -115,13 +115,14 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
     training, held_out = split_data(loaded.rows, Split(**asked["split"]))
     metrics = _read_metrics(run)
     part, compared, were = "validation", held_out, "held out"
+    before = run
     tempering: Tempering | None = Tempering(run.best, held_out, unseen=True)
-    if not len(held_out):  # a refit: all rows were trained on
-        tempering = _temper_as_before(run, loaded)
+    if not len(held_out):  # a refit: all rows were trained on, and it lies in the folder of the training before
+        before = Run(run.folder.resolve().parent)
+        tempering = _temper_as(before, loaded)
         part, compared, were = "none", training, "that it was trained on"
         if loaded.test is not None:
             part, compared, were = "test", loaded.test, _TEST
-    before = run if len(held_out) else Run(run.folder.resolve().parent)
     about = {
         "network": str(run.best.absolute()),
         **{key: asked[key] for key in ("recipe", "passes", "seed", "backend", "versions")},
@@ -175,9 +176,8 @@ def _threshold(before: Run) -> float | None:
         return None
 
 
-def _temper_as_before(run: Run, loaded: LoadedData) -> Tempering | None:
-    """A refit holds nothing out: its temperature is that of the training it follows, whose folder it lies in."""
-    before = Run(run.folder.resolve().parent)
+def _temper_as(before: Run, loaded: LoadedData) -> Tempering | None:
+    """A refit holds nothing out: its temperature is that of the training before, fitted on what that held out."""
     if not before.exists or not before.best.exists():
         return None
     asked = before.settings()

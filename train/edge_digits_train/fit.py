@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits.metrics import Evaluation
 from edge_digits_train.augment import augment
 from edge_digits_train.data import DataSet
+from edge_digits_train.digit_score import measure_score
 from edge_digits_train.networks import PROBABILITIES, SCORE, first_sentence, load_network, predict
 from edge_digits_train.picture_tiles import NO_DIGIT, PictureTiles
 from edge_digits_train.recipe import Recipe
@@ -26,11 +27,6 @@ from edge_digits_train.teaching import Teachers, TeachingLoss, label_accuracy, l
 
 SCORE_WEIGHT = 1.0
 """Of the digit score's part in the loss, against that of the digits."""
-
-
-KEPT_ROWS, KEPT_PICTURES = 0.998, 0.99
-"""Shares of the digits that are read right which are to be taken for digits: of rows, and of tiles of synthetic
-pictures, which are harder to read than people's."""
 
 
 class Progress(Protocol):
@@ -246,33 +242,11 @@ def evaluate_network(network: keras.Model, data: DataSet, run: Run, number: int)
 
 def evaluate_score(network: keras.Model, rows: DataSet, picture_tiles: DataSet) -> dict[str, Any]:
     """A scored network on rows that it has not seen and tiles of pictures of them: digits read, other things told."""
+    of_rows, of_tiles = predict(network, rows.tiles), predict(network, picture_tiles.tiles)
+    scored = measure_score(rows, of_rows, picture_tiles, of_tiles)
     is_digit = picture_tiles.labels != NO_DIGIT
-    said, on_rows = predict(network, picture_tiles.tiles), predict(network, rows.tiles)
-    assert said.scores is not None
-    assert on_rows.scores is not None
-    right = (
-        on_rows.probabilities.argmax(axis=1) == rows.labels,
-        said.probabilities.argmax(axis=1) == picture_tiles.labels,
-    )
-    threshold = score_threshold(on_rows.scores[right[0]], said.scores[right[1]])
-    digits = Evaluation.from_probabilities(said.probabilities[is_digit], picture_tiles.labels[is_digit])
-    return {
-        "digits": digits.as_dict(),
-        "threshold": threshold,
-        "kept_rows": float((on_rows.scores >= threshold).mean()),
-        "kept_digits": float((said.scores[is_digit] >= threshold).mean()),
-        "others": int((~is_digit).sum()),
-        "rejected_others": float((said.scores[~is_digit] < threshold).mean()),
-    }
-
-
-def score_threshold(rows: NDArray[np.float32], pictures: NDArray[np.float32]) -> float:
-    """The digit score that enough of the digits reach: of those on rows and on tiles of pictures, (n,), read right.
-
-    What is misread is no loss when it is taken for none. One of the two may be empty.
-    """
-    sets = [(scores, kept) for scores, kept in ((rows, KEPT_ROWS), (pictures, KEPT_PICTURES)) if len(scores)]
-    return min((float(np.quantile(scores, 1 - kept, method="lower")) for scores, kept in sets), default=0.0)
+    digits = Evaluation.from_probabilities(of_tiles.probabilities[is_digit], picture_tiles.labels[is_digit])
+    return {"digits": digits.as_dict(), "others": int((~is_digit).sum()), **asdict(scored)}
 
 
 def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
@@ -293,18 +267,18 @@ def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
 
 
 def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
-    taught = recipe.teaching
+    loss: Any = "sparse_categorical_crossentropy"
     metrics = [
-        keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy"),
-        keras.metrics.MeanMetricWrapper(label_loss, name="label_loss"),
+        keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+        keras.metrics.SparseCategoricalCrossentropy(name="label_loss"),
     ]
-    loss: Any = TeachingLoss(taught.temperature, taught.share) if taught else "sparse_categorical_crossentropy"
-    if not taught:
+    if recipe.teaching is not None:
+        loss = TeachingLoss(recipe.teaching.temperature, recipe.teaching.share)
         metrics = [
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-            keras.metrics.SparseCategoricalCrossentropy(name="label_loss"),
+            keras.metrics.MeanMetricWrapper(label_accuracy, name="accuracy"),
+            keras.metrics.MeanMetricWrapper(label_loss, name="label_loss"),
         ]
-    asked: dict[str, Any] = {"loss": loss, "metrics": metrics if taught else ["accuracy"]}
+    asked: dict[str, Any] = {"loss": loss, "metrics": metrics}
     if recipe.pictures is not None:
         asked = {
             "loss": {PROBABILITIES: loss, SCORE: "binary_crossentropy"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -13,6 +12,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from edge_digits.classifier import Predictions
 from edge_digits.errors import InputError, UsageError
 from edge_digits_train.deskew import Deskew
 
@@ -20,16 +20,6 @@ PROBABILITIES, SCORE = "probabilities", "digit_score"
 """The outputs of a network that has both."""
 _OURS = ("tiles", "scale", "deskew", "image", SCORE)
 """The layers that stand around those of a recipe."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network says of tiles."""
-
-    probabilities: NDArray[np.float32]
-    """(n, 10)"""
-    scores: NDArray[np.float32] | None
-    """(n,): how sure it is that each is a digit at all, 0 to 1; None where it does not say."""
 
 
 def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False, scored: bool = False) -> keras.Model:
@@ -64,12 +54,12 @@ def build_network(name: str, body: Sequence[keras.Layer], deskew: bool = False, 
     return keras.Model(tiles, {PROBABILITIES: x, SCORE: score}, name=name)
 
 
-def predict(network: keras.Model, tiles: NDArray[np.uint8]) -> Answers:
+def predict(network: keras.Model, tiles: NDArray[np.uint8]) -> Predictions:
     """What a network says of tiles, (n, 28, 28)."""
     said = network.predict(tiles, batch_size=512, verbose=0)
     if not isinstance(said, dict):
-        return Answers(np.asarray(said, np.float32), None)
-    return Answers(np.asarray(said[PROBABILITIES], np.float32), np.asarray(said[SCORE], np.float32)[:, 0])
+        return Predictions(np.asarray(said, np.float32), None)
+    return Predictions(np.asarray(said[PROBABILITIES], np.float32), np.asarray(said[SCORE], np.float32)[:, 0])
 
 
 def load_network(path: Path, *, training: bool) -> keras.Model:

@@ -104,8 +104,6 @@ class PictureTiles:
         kinds = rng.integers(0, len(KINDS), len(tiles))
         for number, kind in enumerate(KINDS):
             chosen = np.flatnonzero(spoiled & (kinds == number))
-            if len(chosen) == 0:
-                continue
             tiles[chosen] = corrupt(tiles[chosen], kind, rng.uniform(*SEVERITIES, len(chosen)), rng)
         return tiles, spoiled
 

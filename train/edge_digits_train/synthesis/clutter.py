@@ -220,12 +220,7 @@ def _lines(lines: list[NDArray[np.float64]], height: int, pen: Pen, rng: np.rand
     canvas = np.zeros((2 * MARGIN + HEIGHT,) * 2, np.uint8)
     for line in lines:
         cv2.polylines(canvas, [np.rint(line + MARGIN).astype(np.int32)], False, 1, 1)
-    return draw(thin(_framed(canvas > 0)), height, pen, rng)
-
-
-def _framed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    mask[[0, -1]] = mask[:, [0, -1]] = False
-    return mask
+    return draw(_middle(canvas > 0), height, pen, rng)
 
 
 # ---- What is not drawn
