@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from touching import crop, touching_pair
 
 from edge_digits import Classifier
+from edge_digits.classifier import temper
 from edge_digits.cut import between, find_seams
 from edge_digits.tiles import frame
 from edge_digits.ways import LEAST_SCORE as LEAST
@@ -58,7 +59,7 @@ def features(ink: Image, classifier: Classifier) -> list[float] | None:
         return None
     tiles = np.stack([frame(ink), *(frame(part) for _, *parts in cuts for part in parts)])
     said = classifier.classify(tiles)
-    logs = np.log(said.probabilities.max(axis=1))
+    logs = np.log(temper(said.probabilities, classifier.picture_temperature).max(axis=1))
     scores = np.zeros(len(tiles)) if said.digit_scores is None else np.log(np.maximum(said.digit_scores, np.exp(LEAST)))
     height, width = ink.shape
     found = []

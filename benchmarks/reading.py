@@ -35,6 +35,7 @@ from no_digits import (
     letter_pictures,
     logo_picture,
     texture_picture,
+    word_above_number,
     word_picture,
 )
 from pictures import jpeg_bytes, noisy, write_number
@@ -79,6 +80,7 @@ def nothing_to_read(reader: Reader, each: int, seed: int) -> None:
     for name, letters in (("letters like digits", LOOKALIKES), ("other letters", OTHER_LETTERS)):
         measure(reader, name, ((image, "") for image in letter_pictures(letters, each * 10)))
     measure(reader, "words of other letters", ((word_picture(n), "") for n in range(each * 5)))
+    measure(reader, "number below a printed word", ((p.image, p.text) for p in map(word_above_number, seeds)))
 
 
 def collection(path: Path) -> tuple[Tiles, NDArray[np.int64]]:

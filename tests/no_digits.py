@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pictures import Tiles, exposed, jpeg, lit, noisy, penned
+from pictures import Picture, Tiles, exposed, jpeg, lit, noisy, penned, write_number
 
 Floats = NDArray[np.float32]
 SIZES = ((240, 320), (480, 640), (640, 480), (900, 1200))
@@ -265,6 +265,22 @@ def word_picture(seed: int) -> Tiles:
     """A word of three to six letters, none of which looks like a digit."""
     rng = np.random.default_rng([seed, 2])
     return letter_picture("".join(rng.choice(list(OTHER_LETTERS), int(rng.integers(3, 7)))), seed)
+
+
+def word_above_number(seed: int) -> Picture:
+    """A number of three digits by hand, 60 pixels high, and above it a printed word of such letters."""
+    rng = np.random.default_rng([seed, 5])
+    number = write_number("".join(map(str, rng.integers(0, 10, 3))), height=60, seed=seed)
+    word = "".join(rng.choice(list(OTHER_LETTERS), int(rng.integers(3, 7))))
+    scale = float(rng.uniform(0.8, 2))
+    (width, height), below = cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, scale, round(2 * scale))
+    band = np.full((height + below + 30, max(width + 40, number.image.shape[1])), number.image[0, 0], np.uint8)
+    cv2.putText(band, word, (20, height + 20), cv2.FONT_HERSHEY_DUPLEX, scale, 40, round(2 * scale), cv2.LINE_AA)
+    sheet = np.full((len(band) + len(number.image), band.shape[1]), band[0, 0], np.uint8)
+    sheet[: len(band)] = band
+    sheet[len(band) :, : number.image.shape[1]] = number.image
+    boxes = tuple((x, y + len(band), w, h) for x, y, w, h in number.boxes[0])
+    return Picture(sheet, number.lines, (boxes,))
 
 
 # ---- doodles and logos

@@ -58,7 +58,7 @@ def test_a_bundled_model_keeps_the_contract(name: str) -> None:
     assert model.graph.output[0].name == "probabilities"
     assert model.graph.node[0].op_type == "DequantizeLinear"
     told = {entry.key for entry in model.metadata_props}
-    expected = "contract name version recipe precision trained_on accuracy reject_below tools"
+    expected = "contract name version recipe precision trained_on accuracy reject_below picture_temperature tools"
     assert told >= {f"edge_digits.{key}" for key in expected.split()}
 
 
@@ -266,7 +266,8 @@ def test_a_hand_made_model_of_the_contract_runs(tmp_path: Path, tiles: Tiles) ->
 
 
 def test_a_model_without_metadata_runs(tmp_path: Path) -> None:
-    assert Classifier(saved(graph(metadata={}), tmp_path)).metadata == {}
+    classifier = Classifier(saved(graph(metadata={}), tmp_path))
+    assert (classifier.metadata, classifier.reject_below, classifier.picture_temperature) == ({}, 0, 1)
 
 
 def refused(path: Path | str) -> str:
@@ -293,6 +294,16 @@ def refused(path: Path | str) -> str:
         ({"classes": 11}, "ten probabilities"),
         ({"metadata": {"edge_digits.contract": "2"}}, "version 2"),
         ({"score": "ReduceSum"}, "digit_score"),
+        (
+            {"score": "ReduceMin", "metadata": {"edge_digits.reject_below": "2"}},
+            "reject_below is '2', not a number of 0 to",
+        ),
+        ({"metadata": {"edge_digits.picture_temperature": "hot"}}, "picture_temperature is 'hot', not a number"),
+        (
+            {"metadata": {"edge_digits.picture_temperature": "0"}},
+            "picture_temperature is '0', not a number of 0.1 to 10",
+        ),
+        ({"metadata": {"edge_digits.picture_temperature": "nan"}}, "picture_temperature is 'nan'"),
     ],
     ids=lambda value: next(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from keras import layers
 from onnx import numpy_helper
 
-from edge_digits.classifier import Classifier
+from edge_digits.classifier import Classifier, temper
 from edge_digits.errors import InputError, UsageError
 from edge_digits_export.convert import (
     convert,
@@ -29,7 +29,6 @@ from edge_digits_export.convert import (
 )
 from edge_digits_export.graph import constants, write_bytes
 from edge_digits_export.pixels import BYTES, SIGNED, UNIT, Pixels
-from edge_digits_export.temperature import temper
 from edge_digits_train.networks import build_network
 from edge_digits_train.recipe import find_recipe, load_recipe, recipe_names
 

@@ -83,14 +83,14 @@ def test_boxes_of_parts_lie_within_the_box_of_the_whole_and_side_by_side(reader:
 
 
 def test_touching_pairs_are_cut_and_read(reader: Reader, pairs: list[tuple[Image, str]]) -> None:
-    """Measured 57.5 %; none of them is read without a cut."""
+    """Measured 84 %; none of them is read without a cut."""
     texts = [reader.read(picture).text for picture, _ in pairs]
-    assert np.mean([text == truth for text, (_, truth) in zip(texts, pairs, strict=True)]) > 0.42
+    assert np.mean([text == truth for text, (_, truth) in zip(texts, pairs, strict=True)]) > 0.75
     assert max(len(text) for text in texts) <= 3
 
 
 def test_how_many_digits_there_are_is_a_great_help(pairs: list[tuple[Image, str]]) -> None:
-    """Measured 87.5 %."""
+    """Measured 90.8 %."""
     two = Reader(count=2)
     texts = [two.read(picture).text for picture, _ in pairs]
     assert {len(text) for text in texts} <= {0, 2}
@@ -99,7 +99,7 @@ def test_how_many_digits_there_are_is_a_great_help(pairs: list[tuple[Image, str]
 
 
 def test_single_digits_stay_whole(reader: Reader, tiles: Image) -> None:
-    """Measured: 2 of 385 are cut."""
+    """Measured: none of 385 is cut."""
     cut = 0
     for tile in tiles[::13]:
         picture = 255 - np.pad(np.kron(tile, np.ones((3, 3), np.uint8)), 40)

@@ -27,7 +27,7 @@ from scipy import stats
 
 import edge_digits
 from edge_digits import cli
-from edge_digits.classifier import Classifier
+from edge_digits.classifier import Classifier, temper
 from edge_digits.errors import GateError, InputError, OutputError, OutputExistsError, UsageError
 from edge_digits.metrics import Evaluation
 from edge_digits_export import Exported, ExportSettings, Limits, QuantizationChoice, bench, export
@@ -37,7 +37,6 @@ from edge_digits_export.proof import _check_tiles as check_tiles
 from edge_digits_export.quantize import quantize
 from edge_digits_export.rebuild import build_facts, rebuild_models
 from edge_digits_export.search import search
-from edge_digits_export.temperature import temper
 from edge_digits_train import training
 from edge_digits_train.data import DataSet, LoadedData, Split, load_data, split_data
 from edge_digits_train.runs import Run
@@ -127,7 +126,8 @@ def test_metadata_say_what_the_model_is(path, exported, data):
     assert all(key.startswith("edge_digits.") for key in facts)
     facts = {key.removeprefix("edge_digits."): value for key, value in facts.items()}
     assert facts.keys() == {
-        "contract", "name", "version", "recipe", "precision", "trained_on", "accuracy", "reject_below", "tools",
+        "contract", "name", "version", "recipe", "precision", "trained_on", "accuracy", "reject_below",
+        "picture_temperature", "tools",
     }  # fmt: skip
     precision = path.stem.rpartition("-")[2]
     assert (facts["contract"], facts["name"], facts["recipe"]) == ("1", "tiny", "tiny")

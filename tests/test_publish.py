@@ -161,7 +161,8 @@ def test_the_card_says_what_a_person_wants_to_know(exported: Path, models: Path,
     parts = [
         "# digits 0.1.0", "82,786 parameters", "5,665,632 multiply-adds", "the ratio 2.32 of fp32 to int8",
         "recipe `base`, seed 0, 80 passes, on 37,800 rows of train.csv", "1" * 64, "**Licence**: MIT", "CC BY-SA 3.0",
-        "the temperature 0.894", "2,500 rows of train.csv, held out", "a little kind", "keras 3.15.1",
+        f"the temperature {made['temperature']['value']:.4g}", "2,500 rows of train.csv, held out",
+        "a little kind", "keras 3.15.1",
         "`digits` alone means `digits-int8`",
     ]  # fmt: skip
     for part in parts:

@@ -174,6 +174,8 @@ def test_a_line_whose_digits_are_all_rejected_leaves_no_empty_line(reader: Reade
     class Unsure:
         """Knows nothing of the digits in the middle line, nor of what they might be cut into."""
 
+        picture_temperature, reject_below = 1.0, 0.0
+
         def classify(self, tiles: Tiles) -> object:
             told = reader.classifier.classify(tiles)
             probabilities = told.probabilities.copy()

@@ -24,6 +24,7 @@ class Scored:
     """The bundled network with scores of another's making."""
 
     reject_below = 0.2
+    picture_temperature = 1.0
 
     def __init__(self, network: Classifier, score: Score) -> None:
         self._network, self._score = network, score
@@ -73,6 +74,25 @@ def test_each_region_is_judged_by_itself():
     assert [rejected.box for rejected in result.rejected] == [middle]
 
 
+def test_where_half_of_it_is_none_the_rest_must_be_surely_one():
+    picture = write_number("4071", height=60, seed=3).image
+    few = always(0.001)
+
+    def told(*scores: float) -> str:
+        return scored(lambda tiles: np.array(scores, np.float32) if len(tiles) == 4 else few(tiles)).read(picture).text
+
+    assert told(0.96, 0.94, 0.1, 0.1) == "4"
+    assert told(0.96, 0.94, 0.3, 0.1) == "407"
+    assert told(0.97, 0.1, 0.1, 0.99) == "41"
+    assert told(0.1, 0.1, 0.1, 0.94) == ""
+
+
+def test_of_few_pixels_no_score_tells(tiles):
+    picture = write_number("407", height=10, seed=3).image
+    assert scored(always(0.1)).read(picture).text == "407"
+    assert scored(always(0.1)).read(write_number("407", height=14, seed=3).image).text == ""
+
+
 @pytest.mark.parametrize("form", [{"count": 3}, {"pattern": r"\d{3}"}])
 def test_where_the_form_is_known_a_doubtful_digit_is_read(form):
     picture = write_number("407", height=60, seed=3).image
@@ -89,6 +109,19 @@ def test_a_model_that_does_not_say_rejects_nothing(tiles):
     reader.classifier = reader.classifier._network  # type: ignore[attr-defined]
     assert reader.classifier.reject_below >= 0
     assert len(reader.read(write_number("407", height=60, seed=3).image).digits) == 3
+
+
+def test_answers_to_pictures_are_tempered_as_the_model_says(tiles):
+    picture = write_number("407", height=60, seed=3).image
+    hot = scored(always(1.0))
+    hot.classifier.picture_temperature = 3.0  # type: ignore[misc]
+    plain = scored(always(1.0))
+    for digit, same in zip(hot.read(picture).digits, plain.read(picture).digits, strict=True):
+        powers = np.array(same.probabilities, np.float64) ** (1 / 3)
+        np.testing.assert_allclose(digit.probabilities, powers / powers.sum(), rtol=1e-5)
+        assert digit.confidence == max(digit.probabilities) < same.confidence
+    # A tile in normal form gets the answer that its CSV row would get.
+    assert hot.read(tiles[0]).digits == plain.read(tiles[0]).digits
 
 
 def test_what_is_no_digit_as_a_whole_but_two_digits_in_parts_is_cut(tiles, labels):

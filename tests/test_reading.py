@@ -21,6 +21,8 @@ from no_digits import (
     letter_pictures,
     logo_picture,
     texture_picture,
+    word_above_number,
+    word_picture,
 )
 from numpy.typing import NDArray
 from pictures import Box, Picture, compose, jpeg, lit, noisy, on_desk, png, scatter, some, write_number
@@ -302,15 +304,32 @@ def test_other_textures_read_as_nothing(reader: Reader) -> None:
     assert share_empty(reader, (texture_picture(kind, seed) for kind in kinds for seed in SMALLEST)) >= 0.97
 
 
-@pytest.mark.xfail(strict=True, reason="no bundled model has a digit_score yet")
-@pytest.mark.parametrize("make", [doodle_picture, logo_picture])
-def test_doodles_and_logos_read_as_nothing(reader: Reader, make: Callable[[int], Tiles]) -> None:
+def test_much_of_what_is_no_digit_reads_as_nothing(reader: Reader) -> None:
+    """Measured: 93 % of 40 logos, 42 % of 40 doodles, 51 % of 400 letters, 35 % of 200 words, 86 % of 560 textures."""
+    assert share_empty(reader, map(logo_picture, range(20))) >= 0.8
+    assert share_empty(reader, map(doodle_picture, range(20))) >= 0.2
+    assert share_empty(reader, letter_pictures(OTHER_LETTERS, 100)) >= 0.35
+    assert share_empty(reader, map(word_picture, range(30))) >= 0.15
+    assert share_empty(reader, (texture_picture(kind, seed) for kind in TEXTURES for seed in SMALLEST)) >= 0.75
+
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.parametrize("make", [doodle_picture, word_picture])
+def test_doodles_and_words_read_as_nothing(reader: Reader, make: Callable[[int], Tiles]) -> None:
     assert share_empty(reader, map(make, range(12))) >= 0.9
 
 
-@pytest.mark.xfail(strict=True, reason="no bundled model has a digit_score yet")
+@pytest.mark.xfail(strict=True)
 def test_letters_that_look_like_no_digit_read_as_nothing(reader: Reader) -> None:
     assert share_empty(reader, letter_pictures(OTHER_LETTERS, 60)) >= 0.9
+
+
+def test_a_printed_word_above_a_number_is_not_read(reader: Reader) -> None:
+    """Measured: 35 of 40; in 37 the number is among what is read."""
+    pictures = [word_above_number(seed) for seed in range(20)]
+    texts = [reader.read(picture.image).text for picture in pictures]
+    assert np.mean([text == picture.text for text, picture in zip(texts, pictures, strict=True)]) >= 0.7
+    assert np.mean([picture.text in text for text, picture in zip(texts, pictures, strict=True)]) >= 0.9
 
 
 # ---- the form in which it comes

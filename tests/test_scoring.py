@@ -14,7 +14,7 @@ pytest.importorskip("tf2onnx", reason="export is not installed: pip install 'edg
 
 import tiny
 
-from edge_digits.classifier import Classifier, Predictions
+from edge_digits.classifier import Classifier, Predictions, temper
 from edge_digits.errors import GateError
 from edge_digits_export import Exported, ExportSettings, Limits, export
 from edge_digits_export.card import _rejection
@@ -92,6 +92,25 @@ def test_thresholds_are_as_high_as_they_may_be(exported: Exported, run: Run):
     assert any(reached)
 
 
+def test_answers_to_pictures_are_as_sure_as_they_are_right(exported: Exported, run: Run, told: dict):
+    """At the temperature that the files name, the digits that are shown on tiles of pictures are likeliest."""
+    classifier, tiles = Classifier(exported.fp32), read_tiles(run.held_out_picture_tiles)
+    found = told["picture_temperature"]
+    for path in (exported.fp32, exported.int8):
+        assert Classifier(path).picture_temperature == found["value"]
+    said = classifier.classify(tiles.tiles)
+    assert said.digit_scores is not None
+    shown = (tiles.labels != NO_DIGIT) & (said.digit_scores >= classifier.reject_below)
+    assert found["rows"] == shown.sum() > 20
+    losses = [
+        -np.log(
+            temper(said.probabilities[shown], found["value"] * off)[np.arange(shown.sum()), tiles.labels[shown]]
+        ).mean()
+        for off in (0.8, 1, 1.25)
+    ]
+    assert losses[1] == min(losses) == pytest.approx(found["loss_after"], abs=1e-4)
+
+
 def test_a_refit_takes_the_threshold_of_the_training_before(run: Run, tmp_path: Path):
     limits = dataclasses.replace(LOOSE, accuracy=0.1)
     again = export(ExportSettings(run.refit.folder, tmp_path, limits=limits))
@@ -107,6 +126,7 @@ def test_a_network_without_scores_rejects_nothing(data: Path, tmp_path: Path):
     assert json.loads(made.proof.read_text())["digit_score"] is None
     assert Classifier(made.int8).metadata["edge_digits.reject_below"] == "0"
     assert Classifier(made.int8).reject_below == 0
+    assert Classifier(made.int8).picture_temperature == 1
 
 
 class Said:

@@ -11,10 +11,11 @@ pytest.importorskip("sklearn", reason="export is not installed: pip install 'edg
 
 from scipy import optimize, special, stats
 
+from edge_digits.classifier import temper
 from edge_digits.errors import GateError, InputError
 from edge_digits_export.gates import Limits, check_gates, first_failure
 from edge_digits_export.latency import measure_latency
-from edge_digits_export.temperature import HIGHEST, fit_temperature, temper
+from edge_digits_export.temperature import HIGHEST, fit_temperature
 from edge_digits_export.verify import Agreement, Parity, check_probabilities, mcnemar
 
 

@@ -12,5 +12,5 @@ import pandas as pd
 network, table, out = sys.argv[1:]
 model = keras.models.load_model(network, compile=False)
 rows = pd.read_csv(table)
-answers = model.predict(rows.to_numpy(np.uint8).reshape(-1, 28, 28), batch_size=256, verbose=0)
+answers = model.predict(rows.to_numpy(np.uint8).reshape(-1, 28, 28), batch_size=256, verbose=0)["probabilities"]
 pd.DataFrame({"ImageId": range(1, len(rows) + 1), "Label": answers.argmax(axis=1)}).to_csv(out, index=False)

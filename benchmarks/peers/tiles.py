@@ -30,13 +30,13 @@ def edge_digits(model: str) -> tuple[str, Ask]:
 
 
 def onnxruntime(model: str) -> tuple[str, Ask]:
-    """Its session alone, one thread, nothing else set."""
+    """Its session alone, one thread, nothing else set; both outputs, as ours."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
-    return ort.__version__, lambda tiles: session.run(["probabilities"], {"tiles": tiles})[0]
+    return ort.__version__, lambda tiles: session.run(None, {"tiles": tiles})[0]
 
 
 def openvino(model: str) -> tuple[str, Ask]:
@@ -60,7 +60,8 @@ def litert(model: str) -> tuple[str, Ask]:
         interpreter = Interpreter(f"{model}-{batch}.tflite", num_threads=1)
         interpreter.allocate_tensors()
         loaded[batch] = interpreter
-    given, told = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    given = interpreter.get_input_details()[0]["index"]
+    [told] = [output["index"] for output in interpreter.get_output_details() if output["shape"][-1] == 10]
 
     def ask(tiles: Pixels) -> NDArray[np.floating]:
         interpreter = loaded[len(tiles)]

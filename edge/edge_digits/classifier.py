@@ -42,6 +42,14 @@ class Predictions:
         return np.asarray(self.probabilities.max(axis=1, initial=0))
 
 
+def temper(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Probabilities (n, 10) as they would be had their logits been divided by `temperature` (arXiv:1706.04599)."""
+    if temperature == 1:
+        return probabilities
+    powers = probabilities.astype(np.float64) ** (1 / temperature)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
 class Classifier:
     """Classifies tiles with a bundled model (`digits`, `digits-fp32`, `digits-int8`) or an .onnx of the contract.
 
@@ -61,8 +69,12 @@ class Classifier:
         """What the file says of itself: `edge_digits.recipe`, `.accuracy`, …"""
         _check_contract(file.name, self._engine, self.metadata)
         self._outputs = [output.name for output in self._engine.outputs]
-        self.reject_below = _reject_below(file.name, self.metadata) if "digit_score" in self._outputs else 0.0
+        self.reject_below = 0.0
+        if "digit_score" in self._outputs:
+            self.reject_below = _number(file.name, self.metadata, "reject_below", 0.0, (0.0, 1.0))
         """The digit score below which a tile is no digit, 0 to 1; 0 where the model does not tell."""
+        self.picture_temperature = _number(file.name, self.metadata, "picture_temperature", 1.0, (0.1, 10.0))
+        """What its answers to tiles of pictures are tempered by: on them it is less sure than on clean rows."""
         self._try()
 
     @property
@@ -163,15 +175,16 @@ def _check_contract(name: str, engine: Engine, told: dict[str, str]) -> None:
         raise _breach(name, f"its contract is version {contract}; this edge-digits runs version {CONTRACT}")
 
 
-def _reject_below(name: str, told: dict[str, str]) -> float:
-    said = told.get("edge_digits.reject_below", "0")
+def _number(name: str, told: dict[str, str], key: str, default: float, ends: tuple[float, float]) -> float:
+    said = told.get(f"edge_digits.{key}", str(default))
     try:
-        threshold = float(said)
+        number = float(said)
     except ValueError:
-        threshold = math.nan
-    if not 0 <= threshold <= 1:
-        raise _breach(name, f"its reject_below is {said!r}, not a number of 0 to 1")
-    return threshold
+        number = math.nan
+    low, high = ends
+    if not low <= number <= high:
+        raise _breach(name, f"its {key} is {said!r}, not a number of {low:g} to {high:g}")
+    return number
 
 
 def _check_answers(name: str, predictions: Predictions, n: int) -> None:

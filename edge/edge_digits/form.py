@@ -21,9 +21,6 @@ DROP = -8.0
 """What it is worth, in nats, to take a region for no digit so that the rest fits."""
 MARK = -1.0
 """The same where the pattern has a mark: there mostly is none to pass over, as few have the shape of a digit."""
-FORCED = -3.0
-"""Nats that a cut is worth at least where digits touch: of 124 touching pairs that are read right one is worth less,
-of 125 single digits only seven are worth more."""
 _TOKEN = re.compile(
     r"(?P<any>\\d)|\[(?P<set>[0-9-]+)\]|(?P<one>[0-9])|(?P<mark>\\[^\w]|[^\\\[\](){}?+*|^$\w]|\s)"
     r"|(?P<bad>.)", re.S,
@@ -106,7 +103,7 @@ class Form:
             for way in ways:
                 reached = {place: (worth + way.worth, fit) for place, (worth, fit) in best.items()}
                 for part in way.parts:
-                    reached = self._read(part, reached, way.belief(FORCED))
+                    reached = self._read(part, reached, way.belief)
                 for end, (total, longer) in reached.items():
                     _keep(following, end, total, longer)
             best = following

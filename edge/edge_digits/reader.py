@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.batches import Batch, read_batch
-from edge_digits.classifier import Classifier
+from edge_digits.classifier import Classifier, temper
 from edge_digits.engines import EngineName
 from edge_digits.errors import ImageError, UsageError
 from edge_digits.find import Found, Region, find
 from edge_digits.form import Form
 from edge_digits.images import PictureSource, load_image
 from edge_digits.ink import is_light_on_dark
-from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE
+from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE, MIN_CONFIDENCE_UNSCORED
 from edge_digits.opencv import cv2, memory_errors
 from edge_digits.pieces import MAX_STROKE
+from edge_digits.points import part_points
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
 from edge_digits.ways import Part, best_way, find_ways
 
+SURELY = 0.95
+"""Digit score below which there is no digit in a picture of something else."""
+WORD_GAP = 0.8
+"""Heights of a digit that may lie between two of a word."""
+LEAST_SCORED = 18
+"""Pixels of the longer side: of fewer, a bar may be a 1 or the edge of anything, and no digit score tells."""
 MOST_CUT = 4
 """Digits into which one region is cut where the form of the number is known …"""
 MANY = 100
@@ -66,8 +73,9 @@ class Reader:
     of more than `max_digits` regions the first are classified, and the others are rejected.
 
     Where the form of the number is known, `count` is how many digits it has, `pattern` what it looks like, such as
-    `\\d{2}:\\d{2}` (see `form`): then the likeliest reading of that form is the one, or none where none fits, and
-    `min_confidence` is 0 if it is not given.
+    `\\d{2}:\\d{2}` (see `form`): then the likeliest reading of that form is the one, or none where none fits.
+
+    `min_confidence` is 0.35 if it is not given, 0.5 where the model does not tell what is no digit, and 0 for a form.
 
     Raises ModelError where the model is missing, damaged or not of the contract, UsageError for a form that is none.
     """
@@ -90,7 +98,8 @@ class Reader:
             self._form = Form.of_pattern(pattern)
         self.classifier = Classifier(model, engine=engine)
         if min_confidence is None:
-            min_confidence = 0.0 if self._form else MIN_CONFIDENCE
+            min_confidence = MIN_CONFIDENCE if self.classifier.reject_below else MIN_CONFIDENCE_UNSCORED
+            min_confidence = 0.0 if self._form else min_confidence
         self.min_confidence = min_confidence
         self.max_pixels, self.max_digits = max_pixels, max_digits
 
@@ -134,7 +143,8 @@ class Reader:
             wholes = self.ask(found.regions, tile[np.newaxis])
         else:
             found = find(image).cut_off(self.max_digits)
-            wholes = self.ask(found.regions)
+            wholes, points = part_points(self.ask(found.regions), self.ask)
+            found = replace(found, rejected=(*found.rejected, *points))
         if self._form is not None:
             return self._trace_form(self._form, image, found, wholes)
         parts = wholes
@@ -158,20 +168,35 @@ class Reader:
         """What the network says of each region, framed; `tiles`, (n, 28, 28), where they are already."""
         if not regions:
             return []
-        if tiles is None:
-            tiles = np.stack([frame(region.ink) for region in regions])
-        said = self.classifier.classify(tiles)
-        scores = [None] * len(tiles) if said.digit_scores is None else said.digit_scores.tolist()
-        return [Part(*each) for each in zip(regions, tiles, said.probabilities, scores, strict=True)]
+        framed = np.stack([frame(region.ink) for region in regions]) if tiles is None else tiles
+        said = self.classifier.classify(framed)
+        probabilities = said.probabilities
+        scores = [None] * len(framed) if said.digit_scores is None else said.digit_scores.tolist()
+        if tiles is None:  # a tile as it is gets the answer that its CSV row would get
+            probabilities = temper(probabilities, self.classifier.picture_temperature)
+        return [Part(*each) for each in zip(regions, framed, probabilities, scores, strict=True)]
+
+    def _scores_asked(self, parts: Sequence[Part]) -> list[float]:
+        """Of each part, in reading order, the digit score below which it is no digit: by what is around it."""
+        everywhere = self._score_asked(parts)
+        return [max(everywhere, self._score_asked(word)) for word in _words(parts) for _ in word]
+
+    def _score_asked(self, parts: Sequence[Part]) -> float:
+        """That of a picture or a word: where the network takes half of it and more for none, it is something else."""
+        threshold = self.classifier.reject_below
+        scores = [part.score for part in parts if part.score is not None and _is_scored(part)]
+        nones = sum(score < threshold for score in scores)
+        return max(threshold, SURELY) if nones and 2 * nones >= len(scores) else threshold
 
     def _reading(self, answers: Sequence[tuple[Part, int, float]], rejected: tuple[Rejected, ...]) -> Reading:
         """`answers`: parts with their digits and confidences."""
         digits: list[Digit] = []
         refused = list(rejected)
+        scores_asked = [0.0] * len(answers) if self._form else self._scores_asked([part for part, _, _ in answers])
         lines: dict[int, int] = {}  # a line whose every region is rejected leaves no gap
-        for part, digit, confidence in answers:
+        for (part, digit, confidence), asked in zip(answers, scores_asked, strict=True):
             region = part.region
-            if self._form is None and part.score is not None and part.score < self.classifier.reject_below:
+            if part.score is not None and part.score < asked and (_is_scored(part) or asked >= SURELY):
                 refused.append(Rejected(region.box, f"not a digit: {part.score:.1%} for one"))
                 continue
             if confidence < self.min_confidence:
@@ -180,6 +205,26 @@ class Reader:
             line = lines.setdefault(region.line, len(lines))
             digits.append(Digit(digit, confidence, region.box, line, tuple(float(p) for p in part.probabilities)))
         return Reading(tuple(digits), tuple(refused))
+
+
+def _words(parts: Sequence[Part]) -> list[list[Part]]:
+    """Parts in reading order, in runs that stand side by side."""
+    words: list[list[Part]] = []
+    for part in parts:
+        if words and _stand_side_by_side(words[-1][-1].region, part.region):
+            words[-1].append(part)
+        else:
+            words.append([part])
+    return words
+
+
+def _stand_side_by_side(one: Region, other: Region) -> bool:
+    gap = other.box[0] - (one.box[0] + one.box[2])
+    return one.line == other.line and gap <= WORD_GAP * max(one.box[3], other.box[3])
+
+
+def _is_scored(part: Part) -> bool:
+    return max(part.region.box[2:]) >= LEAST_SCORED
 
 
 def as_tile(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

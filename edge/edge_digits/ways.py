@@ -43,11 +43,13 @@ class Weights:
     base: float
     rare: float
     """Single digits are that much more frequent in pictures than touching ones, and cutting them does more harm."""
+    even: float
+    """What a cut is worth, in nats, that is as likely as not where somebody says that there are more digits."""
 
 
-PLAIN = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0, -1.5)
+PLAIN = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0, -1.5, -3.0)
 """Where the network says nothing of what is no digit."""
-SCORED = Weights(-1.4, -3.7, 1.0, 1.8, -3.8, 1.4, 0.0, 1.4, -4.0)
+SCORED = Weights(-1.5, -2.9, 1.7, 1.4, -3.1, 1.8, 0.2, 0.8, -3.0, -1.5)
 """Where it does."""
 LOWEST = 0.7
 NARROWEST = 0.5
@@ -93,10 +95,11 @@ class Way:
     worth: float
     """In nats, against reading it as one digit."""
 
-    def belief(self, least: float) -> float:
-        """How sure its cuts are, 0 to 1, where each is worth so many nats if they are as likely as not."""
+    @property
+    def belief(self) -> float:
+        """How sure its cuts are, 0 to 1, where there are said to be more digits."""
         cuts = len(self.parts) - 1
-        return 1 / (1 + math.exp(min(cuts * least - self.worth, 700))) if cuts else 1.0
+        return 1 / (1 + math.exp(min(cuts * self.parts[0].weights.even - self.worth, 700))) if cuts else 1.0
 
 
 def find_ways(whole: Part, ask: Ask, most: int | None = None) -> list[Way]:
@@ -167,12 +170,12 @@ def _best_cut(part: Part, ask: Ask) -> Way | None:
 def cut_region(region: Region, seam: Seam) -> tuple[Region, Region]:
     """What lies on the left of a seam, and what on the right."""
     return (
-        _cropped(region, between(region.ink, None, seam)),
-        _cropped(region, between(region.ink, seam, None)),
+        cropped(region, between(region.ink, None, seam)),
+        cropped(region, between(region.ink, seam, None)),
     )
 
 
-def _cropped(region: Region, ink: NDArray[np.uint8]) -> Region:
+def cropped(region: Region, ink: NDArray[np.uint8]) -> Region:
     """A region of less ink, (h, w) as before, its box drawn close around it."""
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1

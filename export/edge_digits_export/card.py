@@ -48,7 +48,7 @@ def _facts(entry: dict[str, Any], parity: dict[str, Any]) -> dict[str, str]:
     differ = parity["fp32_int8"]
     return {
         "Trained": _training(entry["source"]),
-        "Confidence": _confidence(entry["temperature"]),
+        "Confidence": _confidence(entry),
         "int8 against fp32": (
             f"another digit on {differ['different_digits']:,} of {differ['rows']:,} rows; a probability differs by "
             f"{differ['max_difference']:.2g} at most, by {differ['mean_difference']:.2g} on average."
@@ -82,17 +82,28 @@ def _training(source: dict[str, Any]) -> str:
     if source.get("refit"):
         return f"{text} Nothing was held out, and the network after the last pass is the one."
     if source.get("pass"):
+        if source.get("keep") == "last":
+            return text
         text += f" Pass {source['pass']} did best on the rows held out and was kept"
         text += ", so their figure is a little kind." if data["compared_rows_were"] == "held out" else "."
     return text
 
 
-def _confidence(temperature: dict[str, Any]) -> str:
-    if not temperature.get("rows"):
-        return "as trained, not calibrated."
+def _confidence(entry: dict[str, Any]) -> str:
+    text = "as trained, not calibrated."
+    if entry["temperature"].get("rows"):
+        text = f"calibrated by the temperature {_tempered(entry['temperature'], 'rows')}."
+    of_pictures = (entry.get("digit_score") or {}).get("picture_temperature") or {}
+    if of_pictures.get("rows"):
+        found = _tempered(of_pictures, "digits on tiles of synthetic ones")
+        text += f" In pictures the reader tempers it once more, by {found}."
+    return text
+
+
+def _tempered(temperature: dict[str, Any], on: str) -> str:
     return (
-        f"calibrated by the temperature {temperature['value']:.4g}, fitted on {temperature['rows']:,} rows: their loss "
-        f"went from {temperature['loss_before']:.4g} to {temperature['loss_after']:.4g} nats."
+        f"{temperature['value']:.4g}, fitted on {temperature['rows']:,} {on}: their loss went from "
+        f"{temperature['loss_before']:.4g} to {temperature['loss_after']:.4g} nats"
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 import edge_digits
-from edge_digits.classifier import CONTRACT
+from edge_digits.classifier import CONTRACT, temper
 from edge_digits.errors import OutputError, UsageError
 from edge_digits.outputs import check_output, open_output
 from edge_digits_export.bench import Bench, Candidate
@@ -40,7 +40,7 @@ from edge_digits_export.scoring import Scoring, measure_scores
 from edge_digits_export.search import Trial, search
 from edge_digits_export.simplify import ConversionError
 from edge_digits_export.sources import Source, name_model, open_source
-from edge_digits_export.temperature import HIGHEST, LOWEST, Temperature, find_logits, fit_temperature, temper
+from edge_digits_export.temperature import HIGHEST, LOWEST, Temperature, find_logits, fit_temperature
 from edge_digits_export.verify import (
     Parity,
     Probabilities,
@@ -295,6 +295,7 @@ def _metadata(source: Source, precision: str, parity: Parity, scoring: Scoring |
         "accuracy": f"{found.accuracy:.5f} on {found.n} rows of {data['name']} {data['compared_rows_were']}",
         # Without a digit_score every tile counts as a digit.
         "reject_below": f"{scoring.thresholds[precision]:g}" if scoring else "0",
+        "picture_temperature": f"{scoring.picture_temperature.value:g}" if scoring else "1",
         "tools": ", ".join(f"{name} {number}" for name, number in tool_versions().items()),
     }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_digits.classifier import Classifier
 from edge_digits_export.gates import Gate, Limits
 from edge_digits_export.sources import Source
+from edge_digits_export.temperature import LOWEST, Temperature, fit_temperature
 from edge_digits_train.data import DataSet
 from edge_digits_train.digit_score import Scored, measure_score
 from edge_digits_train.picture_tiles import NO_DIGIT
@@ -21,6 +22,8 @@ Scores = NDArray[np.float32]
 
 MOST_APART = 0.01
 """Share of the tiles that int8 may take for a digit where fp32 does not, or the other way round."""
+_LEAST = 1e-12
+"""Probability below which it makes no odds how much less."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Scoring:
     """Share of all tiles that only one of the two takes for a digit."""
     difference: float
     """The largest between Keras and fp32, on the compared rows."""
+    picture_temperature: Temperature
+    """Fitted on what fp32 says of the digits on tiles of pictures that it takes for digits."""
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -82,7 +87,7 @@ def measure_scores(keras: Scores | None, models: Mapping[str, Classifier], sourc
     that of the training before.
     """
     tiles = source.picture_tiles or DataSet("none", np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8))
-    difference = math.nan
+    difference, picture_temperature = math.nan, Temperature()
     scored: dict[str, Scored] = {}
     taken = []
     for precision, classifier in models.items():
@@ -90,11 +95,16 @@ def measure_scores(keras: Scores | None, models: Mapping[str, Classifier], sourc
         on_rows, on_tiles = of_rows.digit_scores, of_tiles.digit_scores
         if keras is None or on_rows is None or on_tiles is None:
             return None
+        found = measure_score(source.compared, of_rows, tiles, of_tiles, source.threshold)
         if precision == "fp32":
             difference = float(np.abs(on_rows - keras).max())
-        found = measure_score(source.compared, of_rows, tiles, of_tiles, source.threshold)
+            shown = (tiles.labels != NO_DIGIT) & (on_tiles >= found.threshold)
+            if shown.any():
+                logits = np.log(np.maximum(of_tiles.probabilities[shown], _LEAST))
+                lowest = LOWEST if source.threshold is None else 1.0  # rows that were learnt make it too sure
+                picture_temperature = fit_temperature(logits, tiles.labels[shown], lowest)
         scored[precision] = found
         taken.append(np.concatenate([on_rows, on_tiles]) >= found.threshold)
     apart = float((taken[0] != taken[1]).mean())
     digits = int((tiles.labels != NO_DIGIT).sum())
-    return Scoring(len(source.compared), digits, len(tiles) - digits, scored, apart, difference)
+    return Scoring(len(source.compared), digits, len(tiles) - digits, scored, apart, difference, picture_temperature)

@@ -127,6 +127,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         "network": str(run.best.absolute()),
         **{key: asked[key] for key in ("recipe", "passes", "seed", "backend", "versions")},
         "pass": metrics["pass"],
+        "keep": asked["settings"].get("keep", "best"),
         "refit": asked["refit"] is not None,
         "data": _about_data(loaded.rows, training, compared, were),
     }

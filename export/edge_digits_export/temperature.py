@@ -65,14 +65,6 @@ def find_logits(model: onnx.ModelProto, tiles: NDArray[np.uint8]) -> NDArray[np.
     return np.concatenate([values for (values,) in run_tensors(model, [softmax.input[0]], tiles)])
 
 
-def temper(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probabilities (n, 10) as they would be had their logits been divided by `temperature`."""
-    if temperature == 1:
-        return probabilities
-    powers = probabilities.astype(np.float64) ** (1 / temperature)
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
-
-
 def _loss(logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]], temperature: float) -> float:
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
