@@ -5,6 +5,7 @@ Without `from __future__ import annotations`: typer would have to evaluate each 
 
 import contextlib
 import functools
+import logging
 import os
 import shlex
 import signal
@@ -980,6 +981,8 @@ def publish_model(
 def _loading(what: str) -> Iterator[None]:
     """Imports the packages of the train extra: silently, as TensorFlow greets every start with a page of notices.
 
+    It keeps its advice on its own functions to itself later, too.
+
     Raises MissingExtraError where one is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -997,6 +1000,7 @@ def _loading(what: str) -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -43,4 +43,5 @@ def _digit_and_point(region: Region) -> tuple[Region, Region] | None:
     if not ((others[:, 0] > x + width / 2) & (others[:, 1] > y + height / 2)).all():
         return None
     mine = labels == digit
-    return tuple(cropped(region, np.where(which, region.ink, np.uint8(0))) for which in (mine, ~mine))
+    alone, point = (cropped(region, np.where(which, region.ink, np.uint8(0))) for which in (mine, ~mine))
+    return alone, point
