@@ -32,9 +32,11 @@ def check_output(path: str, *, force: bool) -> None:
     """
     with _explained(path, all_errors=True):
         if not _is_written_through(path):
-            target = _target(path, force)
-            temp = _create_beside(target, "")
-            temp.unlink()
+            temp = _name_beside(_target(path, force), "")
+            try:
+                _create(temp)
+            finally:
+                temp.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
@@ -108,8 +110,10 @@ def _beside(path: str, force: bool, suffix: str) -> Iterator[Path]:
     """A new, empty file beside the target of `path` that replaces it when the block ends."""
     with _explained(path, all_errors=True):
         target = _target(path, force)
-        temp = _create_beside(target, suffix)
-    try:
+    temp = _name_beside(target, suffix)
+    try:  # before there is a file: an interrupt may come at once
+        with _explained(path, all_errors=True):
+            _create(temp)
         with _explained(path, all_errors=False):
             yield temp
         with _explained(path, all_errors=True):
@@ -155,11 +159,14 @@ def _target(path: str, force: bool) -> Path:
     return Path(path).resolve()
 
 
-def _create_beside(target: Path, suffix: str) -> Path:
-    """An empty file in the folder of `target`, with the mode that the umask gives a new file."""
-    temp = target.with_name(f".edge-digits-{os.urandom(6).hex()}{suffix}")
+def _name_beside(target: Path, suffix: str) -> Path:
+    """A name that nothing has, in the folder of `target`."""
+    return target.with_name(f".edge-digits-{os.urandom(6).hex()}{suffix}")
+
+
+def _create(temp: Path) -> None:
+    """An empty file, with the mode that the umask gives a new one."""
     os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    return temp
 
 
 def _check_written(temp: Path, path: str) -> None:
