@@ -2,8 +2,8 @@
 
 The recipe is trained anew with one part more each time, from rows that are turned and bent to all of it, always with
 the same seed and rows held out. Measured in fp32: the rows held out; digits on tiles of pictures drawn of them, and how
-much of what is no digit is rejected there, 99.8 % of the digits kept; the mean over all kinds of corruption at severity
-3; and, where labelled pictures are named, how many single digits among them are read, and how many of the 1s.
+much of what is no digit is rejected there, at the threshold that `train` finds; the mean over all kinds of corruption
+at severity 3; and, where labelled pictures are named, how many single digits among them are read, and how many 1s.
 
 An interrupted run goes on where it was. The table is printed as Markdown; FOLDER/ablations.json holds it.
 """

@@ -70,9 +70,9 @@ class Classifier:
         _check_contract(file.name, self._engine, self.metadata)
         self._outputs = [output.name for output in self._engine.outputs]
         self.reject_below = 0.0
+        """The digit score below which a tile is no digit, 0 to 1; 0 where the model does not tell."""
         if "digit_score" in self._outputs:
             self.reject_below = _number(file.name, self.metadata, "reject_below", 0.0, (0.0, 1.0))
-        """The digit score below which a tile is no digit, 0 to 1; 0 where the model does not tell."""
         self.picture_temperature = _number(file.name, self.metadata, "picture_temperature", 1.0, (0.1, 10.0))
         """What its answers to tiles of pictures are tempered by: on them it is less sure than on clean rows."""
         self._try()

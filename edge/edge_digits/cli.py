@@ -5,7 +5,6 @@ Without `from __future__ import annotations`: typer would have to evaluate each 
 
 import contextlib
 import functools
-import logging
 import os
 import shlex
 import signal
@@ -985,6 +984,8 @@ def _loading(what: str) -> Iterator[None]:
 
     Raises MissingExtraError where one is not installed.
     """
+    import logging
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)

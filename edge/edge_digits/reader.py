@@ -176,27 +176,38 @@ class Reader:
             probabilities = temper(probabilities, self.classifier.picture_temperature)
         return [Part(*each) for each in zip(regions, framed, probabilities, scores, strict=True)]
 
-    def _scores_asked(self, parts: Sequence[Part]) -> list[float]:
-        """Of each part, in reading order, the digit score below which it is no digit: by what is around it."""
-        everywhere = self._score_asked(parts)
-        return [max(everywhere, self._score_asked(word)) for word in _words(parts) for _ in word]
+    def _are_none(self, parts: Sequence[Part]) -> list[bool]:
+        """Of each part, in reading order, whether its digit score says that it is no digit, by what is around it."""
+        everywhere = self._show_something_else(parts)
+        found = []
+        for word in _words(parts):
+            something_else = everywhere or self._show_something_else(word)
+            found += [self._is_none(part, something_else) for part in word]
+        return found
 
-    def _score_asked(self, parts: Sequence[Part]) -> float:
-        """That of a picture or a word: where the network takes half of it and more for none, it is something else."""
-        threshold = self.classifier.reject_below
+    def _show_something_else(self, parts: Sequence[Part]) -> bool:
+        """Whether the network takes half of the parts of a picture or of a word, or more, for no digits."""
         scores = [part.score for part in parts if part.score is not None and _is_scored(part)]
-        nones = sum(score < threshold for score in scores)
-        return max(threshold, SURELY) if nones and 2 * nones >= len(scores) else threshold
+        nones = sum(score < self.classifier.reject_below for score in scores)
+        return nones > 0 and len(scores) <= 2 * nones
+
+    def _is_none(self, part: Part, something_else: bool) -> bool:
+        """`something_else`: whether that is what the part is a part of."""
+        if part.score is None:
+            return False
+        if something_else:
+            return part.score < max(self.classifier.reject_below, SURELY)
+        return _is_scored(part) and part.score < self.classifier.reject_below
 
     def _reading(self, answers: Sequence[tuple[Part, int, float]], rejected: tuple[Rejected, ...]) -> Reading:
         """`answers`: parts with their digits and confidences."""
         digits: list[Digit] = []
         refused = list(rejected)
-        scores_asked = [0.0] * len(answers) if self._form else self._scores_asked([part for part, _, _ in answers])
+        are_none = [False] * len(answers) if self._form else self._are_none([part for part, _, _ in answers])
         lines: dict[int, int] = {}  # a line whose every region is rejected leaves no gap
-        for (part, digit, confidence), asked in zip(answers, scores_asked, strict=True):
+        for (part, digit, confidence), is_none in zip(answers, are_none, strict=True):
             region = part.region
-            if part.score is not None and part.score < asked and (_is_scored(part) or asked >= SURELY):
+            if is_none:
                 refused.append(Rejected(region.box, f"not a digit: {part.score:.1%} for one"))
                 continue
             if confidence < self.min_confidence:
