@@ -82,7 +82,7 @@ def change(model: Any, tensor: str, step: float) -> None:
 
 def test_the_comparison_sees_what_is_no_rounding() -> None:
     """A comparison that passes everything would make the test above worthless."""
-    for precision, tensor, step in (("fp32", "conv2_weight", 1e-3), ("int8", "conv2_weight_quantized", 1)):
+    for precision, tensor, step in (("fp32", "conv2_weight", 1e-3), ("int8", "conv2_weight_q", 1)):
         data = (BUNDLED / f"digits-{precision}.onnx").read_bytes()
         compare(data, data)
         model = onnx.load_from_string(data)

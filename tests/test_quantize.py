@@ -164,7 +164,7 @@ def test_int8_is_what_onnxruntimes_own_quantizer_makes(few, tmp_path, activation
     ours = quantize(model, choice, measure_ranges(model, quantizable(model), few, "minmax"))
     held, held_theirs = constants(ours.graph), constants(theirs.graph)
     for layer in ("conv1", "conv2", "conv3", "conv4", "dense1"):
-        whole, whole_theirs = held[f"{layer}_weight_quantized"], held_theirs[f"{layer}_weight_quantized"]
+        whole, whole_theirs = held[f"{layer}_weight_q"], held_theirs[f"{layer}_weight_quantized"]
         if weight_bits == 8:  # theirs reduces to 64 steps and not to 63
             np.testing.assert_allclose(held[f"{layer}_weight_scale"], held_theirs[f"{layer}_weight_scale"], rtol=1e-5)
             assert (whole == whole_theirs).mean() > 0.99
@@ -181,7 +181,7 @@ def test_weights_have_the_bits_that_were_chosen(fp32, ranges, kind, bits):
     """Of 7 bits, two products with a byte fit 16 bits with their sign, so no processor overflows; of 8 they do not."""
     held = constants(quantize(fp32, replace(CHOICE, weight=kind, weight_bits=bits), ranges).graph)
     for layer in ("conv1", "conv2", "dense1"):
-        whole = held[f"{layer}_weight_quantized"].astype(int) - (128 if kind == "uint8" else 0)
+        whole = held[f"{layer}_weight_q"].astype(int) - (128 if kind == "uint8" else 0)
         assert np.abs(whole).max() == {7: 63, 8: 127}[bits]
         assert (2 * 255 * np.abs(whole).max() < 2**15) == (bits == 7)
 
@@ -190,7 +190,7 @@ def test_a_layer_left_in_float_has_its_own_weights_and_the_others_have_int8(fp32
     small = quantize(fp32, replace(CHOICE, float_layers=("conv2",)), ranges)
     held, exact = constants(small.graph), constants(fp32.graph)
     np.testing.assert_array_equal(held["conv2_weight"], exact["conv2_weight"])
-    assert held["conv1_weight_quantized"].dtype == held["dense1_weight_quantized"].dtype == np.int8
+    assert held["conv1_weight_q"].dtype == held["dense1_weight_q"].dtype == np.int8
     np.testing.assert_allclose(ask(small, few), ask(fp32, few), atol=0.05)
     everything = tuple(name for name in ("conv1", "conv2", "dense1"))
     np.testing.assert_array_equal(
@@ -213,7 +213,7 @@ def test_the_runtime_leaves_a_float_layer_in_float(layer, activation, few, tmp_p
     assert (found["Conv"] + found["FusedConv"], found["QLinearConv"]) == (1, 3)
     name = layer_output(model.graph, layer)
     if layer == "conv1":  # the tiles are exact, so all that is lost is the rounding of what it gives
-        ((given,),), ((exact,),) = run_tensors(small, [f"{name}_dequantized"], few), run_tensors(model, [name], few)
+        ((given,),), ((exact,),) = run_tensors(small, [f"{name}_dq"], few), run_tensors(model, [name], few)
         np.testing.assert_allclose(given, exact, atol=0.51 * float(constants(small.graph)[f"{name}_scale"]))
 
 
@@ -390,8 +390,8 @@ def test_signal_to_noise_is_that_of_the_values(few):
     found = measure_ranges(model, quantizable(model), few, "minmax")
     small = quantize(model, replace(CHOICE, float_layers=("dense2",)), found)
     held = constants(small.graph)
-    weight = held["dense1_weight_quantized"] * held["dense1_weight_scale"].astype(np.float64)
-    bias = held["dense1_bias_quantized"] * held["dense1_bias_scale"].astype(np.float64)
+    weight = held["dense1_weight_q"] * held["dense1_weight_scale"].astype(np.float64)
+    bias = held["dense1_bias_q"] * held["dense1_bias_scale"].astype(np.float64)
     exact_weight, exact_bias = (w.astype(np.float64) for w in network.get_weights()[:2])
     flat = few.reshape(len(few), -1) / 255
     exact, given = np.maximum(flat @ exact_weight + exact_bias, 0), np.maximum(flat @ weight + bias, 0)

@@ -57,7 +57,7 @@ def measure_noise(
         alone = quantize(model, replace(choice, float_layers=tuple(n for n in layers if n != layer)), ranges)
         output = layer_output(model.graph, layer)
         made = {name for node in alone.graph.node for name in node.output}
-        seen = f"{output}_dequantized" if f"{output}_dequantized" in made else output
+        seen = f"{output}_dq" if f"{output}_dq" in made else output
         signal = noise = 0.0
         pairs = zip(run_tensors(model, [output], tiles), run_tensors(alone, [seen], tiles), strict=True)
         for (exact,), (given,) in pairs:

@@ -96,12 +96,12 @@ class _Writer:
             return
         else:  # it only hands on what it is given
             self._scales[name], self._steps[name] = self._scales[given], self._steps[given]
-        names, whole = self._scales[name], f"{name}_quantized"
-        self._instead[name] = f"{name}_dequantized"
+        names, whole = self._scales[name], f"{name}_q"
+        self._instead[name] = f"{name}_dq"
         source = self._write_floor(name) if of_float_layer else name
         self._nodes += [
-            helper.make_node("QuantizeLinear", [source, *names], [whole], name=f"{name}_quantize"),
-            helper.make_node("DequantizeLinear", [whole, *names], [self._instead[name]], name=f"{name}_dequantize"),
+            helper.make_node("QuantizeLinear", [source, *names], [whole], name=f"{name}_q"),
+            helper.make_node("DequantizeLinear", [whole, *names], [self._instead[name]], name=f"{name}_dq"),
         ]
 
     def _write_floor(self, name: str) -> str:
@@ -159,12 +159,12 @@ class _Writer:
         self, layer: onnx.NodeProto, i: int, role: str, whole: NDArray[Any], scale: Any, zero: Any, axis: int
     ) -> None:
         name = f"{layer.name}_{role}"
-        parts = {"quantized": whole, "scale": scale, "zero": zero}
+        parts = {"q": whole, "scale": scale, "zero": zero}
         if layer.op_type == "Conv" and not np.any(zero):  # 0 unless said; said it must be for onnxruntime's QGemm
             del parts["zero"]
         inputs = [add_constant(self._graph, f"{name}_{part}", value) for part, value in parts.items()]
-        dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_dequantized"], name=f"{name}_dequantize")
+        dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_dq")
         if np.ndim(scale):
             dequantize.attribute.append(helper.make_attribute("axis", axis))
         self._nodes.append(dequantize)
-        layer.input[i] = f"{name}_dequantized"
+        layer.input[i] = f"{name}_dq"
