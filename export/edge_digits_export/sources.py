@@ -128,6 +128,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         **{key: asked[key] for key in ("recipe", "passes", "seed", "backend", "versions")},
         "pass": metrics["pass"],
         "keep": asked["settings"].get("keep", "best"),
+        "teaching": asked["settings"].get("teaching"),
         "refit": asked["refit"] is not None,
         "data": _about_data(loaded.rows, training, compared, were),
     }
