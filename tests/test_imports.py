@@ -71,6 +71,13 @@ def test_csv_commands_never_load_opencv(tmp_path: Path) -> None:
         assert not loaded & (HEAVY - {"onnxruntime"})
 
 
+def test_reading_a_picture_loads_no_masked_arrays() -> None:
+    """np.median and np.percentile would load them, for 10 ms at each start; numpy 1 always does."""
+    before = "import numpy, sys\nbefore = 'numpy.ma' in sys.modules\n"
+    after = "\nassert before or 'numpy.ma' not in sys.modules"
+    loaded_after(before + command("classify", str(ROOT / "docs" / "pictures" / "number.jpg")) + after)
+
+
 def test_reading_pictures_needs_no_training_package(tmp_path: Path) -> None:
     import cv2
 

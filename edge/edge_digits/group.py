@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.cut import find_seams
-from edge_digits.pieces import Labels, Piece, mask_of
+from edge_digits.pieces import Labels, Piece, mask_of, quantile
 
 MIN_HEIGHT = 7
 """Pixels: what is smaller cannot be read."""
@@ -114,7 +114,7 @@ def _piece(labels: Labels, within: Piece, numbers: list[int]) -> Piece:
 
 def _usual_height(pieces: list[Piece]) -> float:
     """How high most digits are: three quarters of the way up, as specks may outnumber them."""
-    return float(np.percentile([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0], 75))
+    return quantile([piece.h for piece in pieces if piece.h >= MIN_HEIGHT] or [0], 0.75)
 
 
 def sort_out(pieces: list[Piece], is_solid: Callable[[Piece], bool]) -> tuple[list[Piece], list[tuple[Piece, str]]]:

@@ -361,7 +361,7 @@ class Slopes:
         """The median strength of the pieces that are no specks; None where there are too few to tell."""
         tallest = max((piece.h for piece in pieces), default=0)
         strengths = [self.strength(labels, piece) for piece in pieces if piece.h > SPECK * tallest]
-        return float(np.median(strengths)) if len(strengths) > 2 else None
+        return quantile(strengths, 0.5) if len(strengths) > 2 else None
 
     def strength(self, labels: Labels, piece: Piece) -> float:
         """How strong the piece's ink is, 0 to 255."""
@@ -376,7 +376,19 @@ def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
     strokes = [p for p in pieces if p.w <= RULE_ASPECT * p.h and not is_blob(labels, p)]
     largest = max((piece.area for piece in strokes), default=0)
     widths = [_stroke(labels, piece) for piece in strokes if piece.area >= SPECK * largest]
-    return float(np.median(widths)) if widths else 1.0
+    return quantile(widths, 0.5) if widths else 1.0
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value that so much of the others, 0 to 1, lies below; between two of them in proportion.
+
+    As np.quantile, which loads numpy.ma first, for 10 ms at each start.
+    """
+    ordered = sorted(values)
+    place = share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
 def _stroke(labels: Labels, piece: Piece) -> float:
