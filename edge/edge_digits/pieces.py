@@ -5,6 +5,7 @@ Every length is relative: to the picture's side, to the stroke, or to the piece 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -379,7 +380,7 @@ def typical_stroke(labels: Labels, pieces: list[Piece]) -> float:
     return quantile(widths, 0.5) if widths else 1.0
 
 
-def quantile(values: list[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
     """The value that so much of the others, 0 to 1, lies below; between two of them in proportion.
 
     As np.quantile, which loads numpy.ma first, for 10 ms at each start.

@@ -20,7 +20,7 @@ from edge_digits.images import PictureSource, load_image
 from edge_digits.ink import is_light_on_dark
 from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE, MIN_CONFIDENCE_UNSCORED
 from edge_digits.opencv import cv2, memory_errors
-from edge_digits.pieces import MAX_STROKE
+from edge_digits.pieces import MAX_STROKE, quantile
 from edge_digits.points import part_points
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
@@ -32,6 +32,12 @@ WORD_GAP = 0.8
 """Heights of a digit that may lie between two of a word."""
 LEAST_SCORED = 18
 """Pixels of the longer side: of fewer, a bar may be a 1 or the edge of anything, and no digit score tells."""
+MANY_STROKES = 20
+"""Digits from which on a picture may be one of strokes: blades of grass, rain, hatching …"""
+STROKES = 0.85
+"""… where so many of them read as 1 …"""
+UNEVEN = 0.3
+"""… and the middle half of their heights differs by more than this share of the median: one hand writes more evenly."""
 MOST_CUT = 4
 """Digits into which one region is cut where the form of the number is known …"""
 MANY = 100
@@ -215,7 +221,20 @@ class Reader:
                 continue
             line = lines.setdefault(region.line, len(lines))
             digits.append(Digit(digit, confidence, region.box, line, tuple(float(p) for p in part.probabilities)))
+        if self._form is None and _are_strokes(digits):
+            refused += [Rejected(digit.box, "not a digit: one of many uneven strokes") for digit in digits]
+            digits = []
         return Reading(tuple(digits), tuple(refused))
+
+
+def _are_strokes(digits: Sequence[Digit]) -> bool:
+    """Whether they are no digits of a hand, but strokes of all lengths that mostly look like a 1."""
+    ones = sum(digit.digit == 1 for digit in digits)
+    if len(digits) < MANY_STROKES or ones < STROKES * len(digits):
+        return False
+    heights = [digit.box[3] for digit in digits]
+    low, middle, high = (quantile(heights, share) for share in (0.25, 0.5, 0.75))
+    return high - low > UNEVEN * middle
 
 
 def _words(parts: Sequence[Part]) -> list[list[Part]]:
