@@ -142,3 +142,26 @@ def test_what_is_no_digit_as_a_whole_but_two_digits_in_parts_is_cut(tiles, label
             cut += len(by_score.parts) == 2
     assert kept >= 5
     assert cut >= 0.5 * kept
+
+
+def test_what_is_none_as_a_whole_is_cut_only_into_sure_digits(tiles, labels):
+    """A letter's pieces may each look a little like a digit."""
+
+    def parts_at(score: float) -> Score:
+        return lambda shown: np.array([0.001 if width_of(tile) >= 17 else score for tile in shown], np.float32)
+
+    sure, unsure, cut = scored(parts_at(0.75)), scored(parts_at(0.65)), 0
+    for seed in range(40):
+        first, second = np.random.default_rng(seed).integers(0, len(tiles), 2)
+        picture = touching_pair(tiles[first], tiles[second])
+        regions = [] if picture is None else find(picture).regions
+        if len(regions) != 1 or width_of(sure.ask(regions)[0].tile) < 17:  # a digit as a whole
+            continue
+        assert picture is not None
+        if len(sure.read(picture).digits) != 2:
+            continue
+        cut += 1
+        reading = unsure.read(picture)
+        assert reading.text == ""
+        assert [rejected.reason for rejected in reading.rejected] == ["not a digit: 0.1% for one"]
+    assert cut >= 5

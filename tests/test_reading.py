@@ -313,14 +313,14 @@ def test_grass_is_no_page_of_ones(reader: Reader) -> None:
 
 
 def test_much_of_what_is_no_digit_reads_as_nothing(reader: Reader) -> None:
-    """Measured: 93 % of 40 logos, 42 % of 40 doodles, 51 % of 400 letters, 35 % of 200 words, 95 % of 224 textures.
+    """Measured: 15 of 16 logos, 65 % of 60 doodles, 62 % of 300 letters, 58 % of 80 words, 95 % of 224 textures.
 
     OpenCV 4 draws other letters than 5, thinner ones: with it 11 of 20 logos.
     """
     assert share_empty(reader, map(logo_picture, range(20))) >= 0.5
-    assert share_empty(reader, map(doodle_picture, range(20))) >= 0.2
-    assert share_empty(reader, letter_pictures(OTHER_LETTERS, 100)) >= 0.35
-    assert share_empty(reader, map(word_picture, range(30))) >= 0.15
+    assert share_empty(reader, map(doodle_picture, range(20))) >= 0.35
+    assert share_empty(reader, letter_pictures(OTHER_LETTERS, 100)) >= 0.45
+    assert share_empty(reader, map(word_picture, range(30))) >= 0.3
     assert share_empty(reader, (texture_picture(kind, seed) for kind in TEXTURES for seed in SMALLEST)) >= 0.85
 
 

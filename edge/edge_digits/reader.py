@@ -28,6 +28,9 @@ from edge_digits.ways import Part, best_way, find_ways
 
 SURELY = 0.95
 """Digit score below which there is no digit in a picture of something else."""
+WHOLLY = 0.7
+"""Digit score that each part of what is none as a whole must have: or else it is a letter in pieces, not digits that
+touch."""
 WORD_GAP = 0.8
 """Heights of a digit that may lie between two of a word."""
 LEAST_SCORED = 18
@@ -155,9 +158,17 @@ class Reader:
             return self._trace_form(self._form, image, found, wholes)
         parts = wholes
         if tile is None:
-            parts = [part for whole in wholes for part in best_way(find_ways(whole, self.ask)).parts]
+            parts = [part for whole in wholes for part in self._cut(whole)]
         answers = [(part, int(part.probabilities.argmax()), float(part.probabilities.max())) for part in parts]
         return Trace(image, found.ink, tuple(parts), self._reading(answers, found.rejected))
+
+    def _cut(self, whole: Part) -> tuple[Part, ...]:
+        """The digits that a region is best cut into, or the region as one."""
+        parts = best_way(find_ways(whole, self.ask)).parts
+        if len(parts) > 1 and self._is_none(whole, something_else=False):
+            unsure = (part.score is not None and part.score < WHOLLY and _is_scored(part) for part in parts)
+            return (whole,) if any(unsure) else parts
+        return parts
 
     def _trace_form(self, form: Form, image: NDArray[np.uint8], found: Found, wholes: list[Part]) -> Trace:
         """The reading of a known form: the likeliest of all ways to cut what was found."""
