@@ -5,13 +5,16 @@ the same seed and rows held out. Measured in fp32: the rows held out; digits on 
 much of what is no digit is rejected there, at the threshold that `train` finds; the mean over all kinds of corruption
 at severity 3; and, where labelled pictures are named, how many single digits among them are read, and how many 1s.
 
-An interrupted run goes on where it was. The table is printed as Markdown; FOLDER/ablations.json holds it.
+Teachers are left out: they would bring along what they have learnt from pictures. The pictures are drawn once, as all
+steps draw the same. An interrupted run goes on where it was. The table is printed as Markdown; FOLDER/ablations.json
+holds it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +33,7 @@ from edge_digits_train.progress import TrainingProgress
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.runs import Run
 from edge_digits_train.series import resume
-from edge_digits_train.training import Settings, train
+from edge_digits_train.training import Settings, create_run, fit_run
 
 SEVERITY = 3
 LOOSE = Limits(int8_drop=1, int8_agreement=0)
@@ -64,8 +67,14 @@ def write_recipe(path: Path, name: str, recipe: Recipe) -> None:
         "import runpy\nfrom dataclasses import replace\n\n"
         "from edge_digits_train.augment import Augmentation\nfrom edge_digits_train.picture_tiles import Pictures\n\n"
         f"RECIPE = replace(\n    runpy.run_path({str(find_recipe(name))!r})['RECIPE'],\n"
-        f"    augmentation={recipe.augmentation!r},\n    pictures={recipe.pictures!r},\n)\n"
+        f"    augmentation={recipe.augmentation!r},\n    pictures={recipe.pictures!r},\n    teaching=None,\n)\n"
     )
+
+
+def share_tiles(first: Run, run: Run) -> None:
+    """Gives a run the tiles of pictures that another of the same rows and seed has drawn."""
+    for name in (run.picture_tiles.name, run.held_out_picture_tiles.name):
+        shutil.copy(first.folder / name, run.folder / name)
 
 
 def measure(run: Run, held_out: DataSet, labelled: Path | None) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="a folder with labels.csv, as evaluate-pictures takes it")
     asked = parser.parse_args()
     asked.output.mkdir(parents=True, exist_ok=True)
-    table: dict[str, dict[str, Any]] = {}
+    data, table = load_data(asked.data), dict[str, dict[str, Any]]()
     for number, (name, recipe) in enumerate(steps(load_recipe(find_recipe(asked.recipe)))):
         folder, path = asked.output / f"step-{number}", asked.output / f"step-{number}.py"
         write_recipe(path, asked.recipe, recipe)
@@ -122,8 +131,11 @@ def main() -> None:
             if folder.exists():
                 (run,) = resume(folder, progress)
             else:
-                run = train(Settings(str(path), asked.data, passes=asked.passes), folder, progress)
-        _, held_out = split_data(load_data(asked.data).rows, Split(**run.settings()["split"]))
+                run = create_run(Settings(str(path), asked.data, passes=asked.passes), folder, data)
+                if number:
+                    share_tiles(Run(asked.output / "step-0"), run)
+                fit_run(run, data, progress)
+        _, held_out = split_data(data.rows, Split(**run.settings()["split"]))
         table[name] = measure(run, held_out, asked.pictures)
         (asked.output / "ablations.json").write_text(json.dumps(table, indent=2) + "\n")
     columns = [key for key in next(iter(table.values())) if key not in ("n", "minutes")]
