@@ -880,12 +880,13 @@ def list_models() -> None:
     from edge_digits.model_files import load_manifest
 
     manifest = load_manifest()
+    width = max(map(len, manifest["models"])) + len("-fp32")
     for name, entry in manifest["models"].items():
         for precision, file in entry["files"].items():
             found = file["accuracy"]
             standing = "  (the default)" if (name, precision) == (manifest["default"], entry["prefers"]) else ""
             _print(
-                f"{name}-{precision:8}{file['bytes']:>10,} bytes  {entry['parameters']:>10,} parameters  "
+                f"{f'{name}-{precision}':{width}}{file['bytes']:>10,} bytes  {entry['parameters']:>10,} parameters  "
                 f"{100 * found['accuracy']:.2f} % on {found['n']:,} held-out rows{standing}"
             )
 
