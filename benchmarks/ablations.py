@@ -61,12 +61,14 @@ def steps(whole: Recipe) -> Iterator[tuple[str, Recipe]]:
     yield "+ what is no digit", whole
 
 
-def write_recipe(path: Path, name: str, recipe: Recipe) -> None:
-    """A recipe file that is the other with some parts changed."""
+def write_recipe(path: Path, name: str, network: str, recipe: Recipe) -> None:
+    """A recipe file that is `name` with some parts changed, for the network of `network`."""
     path.write_text(
         "import runpy\nfrom dataclasses import replace\n\n"
         "from edge_digits_train.augment import Augmentation\nfrom edge_digits_train.picture_tiles import Pictures\n\n"
+        f"OTHER = runpy.run_path({str(find_recipe(network))!r})['RECIPE']\n"
         f"RECIPE = replace(\n    runpy.run_path({str(find_recipe(name))!r})['RECIPE'],\n"
+        "    network=OTHER.network,\n    optimizer=OTHER.optimizer,\n"
         f"    augmentation={recipe.augmentation!r},\n    pictures={recipe.pictures!r},\n    teaching=None,\n)\n"
     )
 
@@ -119,6 +121,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--recipe", default="base")
+    parser.add_argument("--network", help="train the network of this recipe, as the recipe says", metavar="RECIPE")
     parser.add_argument("--passes", type=int, default=12)
     parser.add_argument("--pictures", type=Path, help="a folder with labels.csv, as evaluate-pictures takes it")
     asked = parser.parse_args()
@@ -126,7 +129,7 @@ def main() -> None:
     data, table = load_data(asked.data), dict[str, dict[str, Any]]()
     for number, (name, recipe) in enumerate(steps(load_recipe(find_recipe(asked.recipe)))):
         folder, path = asked.output / f"step-{number}", asked.output / f"step-{number}.py"
-        write_recipe(path, asked.recipe, recipe)
+        write_recipe(path, asked.recipe, asked.network or asked.recipe, recipe)
         with TrainingProgress() as progress:
             if folder.exists():
                 (run,) = resume(folder, progress)

@@ -45,11 +45,13 @@ class Published:
     """Bytes; where only its parameters are known, four for each."""
     error: float
     """Percent."""
+    name_at: tuple[int, int] = (0, 8)
+    """Points to the right of its mark, and up."""
 
 
 OTHERS = (
-    Published("ONNX Model Zoo,\nmnist-12-int8", 11_000, 1.1),  # github.com/onnx/models
-    Published("BitNetMCU,\nweights alone", 11_000, 0.45),  # github.com/cpldcpu/BitNetMCU
+    Published("ONNX Model Zoo,\nmnist-12-int8", 11_000, 1.1, (42, -6)),  # github.com/onnx/models
+    Published("BitNetMCU,\nweights alone", 11_000, 0.45, (0, -32)),  # github.com/cpldcpu/BitNetMCU
     Published("", 13_000, 0.42),
     Published("MNIST-CNN-99.75,\nmean of 1,500", 4 * 327_000, 0.359),  # github.com/cdeotte/MNIST-CNN-99.75
     Published("the first post,\nKaggle", 4 * 1_716_202, 0.3),  # the recipe cnn-augmented
@@ -154,8 +156,8 @@ def draw(found: list[Measured], n: int) -> bytes:
         for other in OTHERS:
             above.plot(other.size, other.error, "D", color=QUIET, ms=5)
             above.annotate(
-                other.name, (other.size, other.error), (0, 7), textcoords="offset points", ha="center", color=QUIET,
-                fontsize=8,
+                other.name, (other.size, other.error), other.name_at, textcoords="offset points", ha="center",
+                color=QUIET, fontsize=8,
             )  # fmt: skip
         _draw_ours(above, found, [model.size for model in found])
         _draw_ours(below, found, [model.microseconds for model in found])
@@ -183,10 +185,13 @@ def _draw_ours(axes: Axes, found: list[Measured], places: list[float] | list[int
             [place for _, place in ours], errors, yerr=[errors - ends[1], ends[0] - errors], fmt="o", color=colour,
             capsize=3, label=f"ours, {precision}",
         )  # fmt: skip
-        for model, place in ours:
+        above = precision == "int8"  # the names of the two do not meet
+        for (model, place), end in zip(ours, ends[0] if above else ends[1], strict=True):
+            name = model.name.removeprefix("digits-")
             axes.annotate(
-                model.name, (place, model.error), (6, -12), textcoords="offset points", color=colour, fontsize=9
-            )
+                name, (place, end), (0, 5 if above else -13), textcoords="offset points", ha="center", color=colour,
+                fontsize=9,
+            )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -194,6 +199,7 @@ def _draw_ours(axes: Axes, found: list[Measured], places: list[float] | list[int
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g} %"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("error")
+    axes.margins(x=0.08, y=0.1)
 
 
 def main() -> None:
