@@ -36,7 +36,7 @@ PARAMETERS = {
     "cnn-16-32-dropout": 83_322,
     "cnn-augmented": 1_716_202,
     "base": 106_779,
-    "micro": 19_867,
+    "micro": 19_738,
     "nano": 7_343,
 }
 """As the posts give them, and for those of the bundled models as counted by hand."""
