@@ -37,7 +37,7 @@ PARAMETERS = {
     "cnn-augmented": 1_716_202,
     "base": 106_779,
     "micro": 19_738,
-    "nano": 7_343,
+    "nano": 7_278,
 }
 """As the posts give them, and for those of the bundled models as counted by hand."""
 LAYERS = {
