@@ -25,9 +25,12 @@ rows = st.lists(st.integers(0, 4999), min_size=1, max_size=40)
 numbers = st.from_regex(r"[0-9]{1,5}", fullmatch=True)
 
 
-@pytest.fixture(scope="module", params=["digits-int8", "digits-fp32"])
+@pytest.fixture(
+    scope="module", params=[("digits-int8", "auto"), ("digits-fp32", "auto"), ("digits-int8", "numpy")], ids=" ".join
+)
 def classifier(request: pytest.FixtureRequest) -> Classifier:
-    return Classifier(request.param)
+    model, engine = request.param
+    return Classifier(model, engine=engine)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ def test_a_tile_has_one_answer_in_any_batch_and_any_order(classifier, chosen):
 @given(rows, st.integers(2, 4))
 def test_threads_change_no_answer(classifier, chosen, threads):
     tiles = mnist()[0][chosen]
-    shared = Classifier(classifier.name, threads=threads)
+    shared = Classifier(classifier.name, threads=threads, engine=classifier.engine)
     np.testing.assert_array_equal(classifier.classify(tiles).probabilities, shared.classify(tiles).probabilities)
 
 
