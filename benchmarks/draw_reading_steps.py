@@ -237,7 +237,7 @@ def draw_limits(reader: Reader) -> Image:
     fine = compose([[int(np.flatnonzero(labels == 5)[12])]], height=90, size=(200, 160), stroke=0.03, ink=205)
     cases = (
         ("a letter", "B", letter_picture("B", 0)),
-        ("a letter", "H", letter_picture("H", 2)),
+        ("a letter", "h", letter_picture("h", 1)),
         ("a 1 with a flat flag", "1", flag),
         ("a slash", "5/8", write_number("5/8", height=70, size=(200, 260), seed=2).image),
         ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.4), seed=2).image),
