@@ -152,7 +152,7 @@ def test_models_list_names_each_file_with_its_figures(run: Run) -> None:
     done = run("models", "list")
     assert (done.code, done.err) == (0, "")
     names = [line.split()[0] for line in done.out.splitlines()]
-    assert names == ["digits-fp32", "digits-int8"]
+    assert names == [f"{m}-{p}" for m in ("digits", "digits-nano", "digits-micro") for p in ("fp32", "int8")]
     assert done.out.count("(the default)") == 1
     assert all(re.search(r"[\d,]+ bytes .* [\d.]+ % on [\d,]+ ", line) for line in done.out.splitlines())
 
