@@ -22,10 +22,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from edge_digits import Classifier
 from edge_digits.bench_figures import seconds_of
 from edge_digits.calibration import Calibration
+from edge_digits.classifier import load_ensemble
 from edge_digits.metrics import Evaluation
 from edge_digits.model_files import load_manifest
 from edge_digits.outputs import open_output
-from edge_digits.variations import vary
+from edge_digits.progress import ProgressLine
 from edge_digits_train.data import DataSet, Split, load_data, split_data
 from edge_digits_train.plots import QUIET, TRAINING, VALIDATION, new_figure, png, style
 
@@ -108,25 +109,26 @@ def measure(rows: DataSet, rounds: int, calls: int) -> list[Measured]:
     manifest = load_manifest()["models"]
     models = {(name, precision): Classifier(f"{name}-{precision}") for name in manifest for precision in PRECISIONS}
     times: dict[tuple[str, str], list[float]] = {key: [] for key in models}
-    for number in range(rounds):
-        print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr)
-        for key, model in models.items():
-            took = [seconds_of(partial(model.classify, rows.tiles[i % len(rows)])) for i in range(calls)]
-            times[key].append(statistics.median(took))
-    print(file=sys.stderr)
+    with ProgressLine("rounds") as line:
+        for number in range(rounds):
+            for key, model in models.items():
+                took = [seconds_of(partial(model.classify, rows.tiles[i % len(rows)])) for i in range(calls)]
+                times[key].append(statistics.median(took))
+            line.update(number + 1, rounds)
     found = []
     for (name, precision), model in models.items():
-        answers = [model.classify(vary(rows.tiles, i)).probabilities for i in range(VARIATIONS)]
+        answers = model.classify(rows.tiles).probabilities
+        averaged = load_ensemble([f"{name}-{precision}"], variations=VARIATIONS)(rows.tiles)
         calibration = Calibration()
-        calibration.add(rows.tiles, rows.labels, answers[0])
+        calibration.add(rows.tiles, rows.labels, answers)
         found.append(
             Measured(
                 name,
                 precision,
                 manifest[name]["parameters"],
                 manifest[name]["files"][precision]["bytes"],
-                Evaluation.from_probabilities(answers[0], rows.labels),
-                Evaluation.from_probabilities(np.mean(answers, axis=0), rows.labels),
+                Evaluation.from_probabilities(answers, rows.labels),
+                Evaluation.from_probabilities(averaged, rows.labels),
                 calibration,
                 tuple(times[name, precision]),
             )

@@ -280,6 +280,8 @@ def share_empty(reader: Reader, pictures: Iterable[Tiles]) -> float:
 
 QUIET_BLANKS = ["plain", "tinted", "lined", "squared", "dotted", "folded"]
 QUIET_TEXTURES = ["gradient", "noise", "salt and pepper"]
+THIN_LETTERS = int(cv2.__version__.split(".")[0]) < 5
+"""OpenCV 4 draws other letters than 5, and they are taken for digits more often."""
 SMALLEST = range(0, 12, 4)
 """Seeds of the smallest pictures."""
 
@@ -315,9 +317,9 @@ def test_grass_is_no_page_of_ones(reader: Reader) -> None:
 def test_much_of_what_is_no_digit_reads_as_nothing(reader: Reader) -> None:
     """Measured: 15 of 16 logos, 65 % of 60 doodles, 62 % of 300 letters, 58 % of 80 words, 95 % of 224 textures.
 
-    OpenCV 4 draws other letters than 5, thinner ones: with it 11 of 20 logos.
+    With the letters of OpenCV 4, 11 of 20 logos.
     """
-    assert share_empty(reader, map(logo_picture, range(20))) >= 0.5
+    assert share_empty(reader, map(logo_picture, range(20))) >= (0.5 if THIN_LETTERS else 0.8)
     assert share_empty(reader, map(doodle_picture, range(20))) >= 0.35
     assert share_empty(reader, letter_pictures(OTHER_LETTERS, 100)) >= 0.45
     assert share_empty(reader, map(word_picture, range(30))) >= 0.3
@@ -336,10 +338,11 @@ def test_letters_that_look_like_no_digit_read_as_nothing(reader: Reader) -> None
 
 
 def test_a_printed_word_above_a_number_is_not_read(reader: Reader) -> None:
-    """Measured: 35 of 40; in 37 the number is among what is read. With OpenCV 4's thinner letters exactly 12 of 20."""
+    """Measured: 35 of 40; in 37 the number is among what is read. With OpenCV 4's letters 12 of 20."""
+    exactly = 0.5 if THIN_LETTERS else 0.7
     pictures = [word_above_number(seed) for seed in range(20)]
     texts = [reader.read(picture.image).text for picture in pictures]
-    assert np.mean([text == picture.text for text, picture in zip(texts, pictures, strict=True)]) >= 0.5
+    assert np.mean([text == picture.text for text, picture in zip(texts, pictures, strict=True)]) >= exactly
     assert np.mean([picture.text in text for text, picture in zip(texts, pictures, strict=True)]) >= 0.9
 
 

@@ -318,7 +318,9 @@ def test_unknown_recipe_suggests_the_nearest(name, near):
 
 
 def test_recipe_like_no_other_lists_those_there_are():
-    with pytest.raises(UsageError, match=r"there are base, cnn-16, .*, logistic, .*, and files that end in \.py"):
+    with pytest.raises(
+        UsageError, match=r"there are base, cnn-16, .*, logistic, micro, nano, and files that end in \.py"
+    ):
         find_recipe("zzz")
 
 

@@ -166,8 +166,7 @@ class Reader:
         """The digits that a region is best cut into, or the region as one."""
         parts = best_way(find_ways(whole, self.ask)).parts
         if len(parts) > 1 and self._is_none(whole, something_else=False):
-            unsure = (part.score is not None and part.score < WHOLLY and _is_scored(part) for part in parts)
-            return (whole,) if any(unsure) else parts
+            return (whole,) if any(_is_scored(part) and _is_below(part, WHOLLY) for part in parts) else parts
         return parts
 
     def _trace_form(self, form: Form, image: NDArray[np.uint8], found: Found, wholes: list[Part]) -> Trace:
@@ -204,17 +203,15 @@ class Reader:
 
     def _show_something_else(self, parts: Sequence[Part]) -> bool:
         """Whether the network takes half of the parts of a picture or of a word, or more, for no digits."""
-        scores = [part.score for part in parts if part.score is not None and _is_scored(part)]
-        nones = sum(score < self.classifier.reject_below for score in scores)
-        return nones > 0 and len(scores) <= 2 * nones
+        scored = [part for part in parts if _is_scored(part)]
+        nones = sum(_is_below(part, self.classifier.reject_below) for part in scored)
+        return nones > 0 and len(scored) <= 2 * nones
 
     def _is_none(self, part: Part, something_else: bool) -> bool:
         """`something_else`: whether that is what the part is a part of."""
-        if part.score is None:
-            return False
         if something_else:
-            return part.score < max(self.classifier.reject_below, SURELY)
-        return _is_scored(part) and part.score < self.classifier.reject_below
+            return _is_below(part, max(self.classifier.reject_below, SURELY))
+        return _is_scored(part) and _is_below(part, self.classifier.reject_below)
 
     def _reading(self, answers: Sequence[tuple[Part, int, float]], rejected: tuple[Rejected, ...]) -> Reading:
         """`answers`: parts with their digits and confidences."""
@@ -265,7 +262,12 @@ def _stand_side_by_side(one: Region, other: Region) -> bool:
 
 
 def _is_scored(part: Part) -> bool:
-    return max(part.region.box[2:]) >= LEAST_SCORED
+    """Whether it has a digit score that tells."""
+    return part.score is not None and max(part.region.box[2:]) >= LEAST_SCORED
+
+
+def _is_below(part: Part, threshold: float) -> bool:
+    return part.score is not None and part.score < threshold
 
 
 def as_tile(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

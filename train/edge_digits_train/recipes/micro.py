@@ -1,8 +1,8 @@
 """For small devices: 26 kB in int8, taught by the network of `base`, 5 times its size."""
 
 import keras
-from keras import layers
 
+from edge_digits_train import unpadded
 from edge_digits_train.augment import Augmentation
 from edge_digits_train.recipe import Recipe
 from edge_digits_train.teaching import Teaching
@@ -10,27 +10,12 @@ from edge_digits_train.teaching import Teaching
 
 def network() -> list[keras.Layer]:
     """19,738 parameters."""
-    body: list[keras.Layer] = []
-    for i, width in enumerate([16, 16, 24, 24, 32], start=1):
-        body += [
-            layers.Conv2D(width, 3, use_bias=False, name=f"conv{i}"),
-            # Keras' own momentum of .99 needs thousands of steps to forget its start.
-            layers.BatchNormalization(momentum=0.9, name=f"norm{i}"),
-            layers.ReLU(name=f"relu{i}"),
-        ]
-        if i in {2, 4}:
-            body += [layers.MaxPooling2D(2, name=f"pool{i // 2}")]
-    return [*body, layers.Flatten(name="flatten"), layers.Dense(10, activation="softmax", name="probabilities")]
+    return unpadded.network([16, 16, 24, 24, 32])
 
 
 def averaged_adamw(steps: int) -> keras.optimizers.Optimizer:
     """Half a cosine after a short warm-up, with a running mean of the weights."""
-    warm_up = min(500, steps // 10)
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-5, decay_steps=steps - warm_up, alpha=0.0, warmup_target=3e-3, warmup_steps=warm_up
-    )
-    momentum = min(0.998, max(0.0, 1 - 10 / steps))
-    return keras.optimizers.AdamW(rate, weight_decay=5e-3, use_ema=True, ema_momentum=momentum)
+    return unpadded.averaged_adamw(steps, rate=3e-3, weight_decay=5e-3)
 
 
 RECIPE = Recipe(
