@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from no_digits import letter_picture, texture_picture
+from no_digits import letter_picture
 from pictures import compose, lit, mnist, noisy, on_desk, write_number
 from touching import touching_pair
 
 from edge_digits import Reader
 from edge_digits.cut import find_seams
+from edge_digits.desk import find_sheets, without_desk
 from edge_digits.draw import draw_reading
 from edge_digits.find import GROUND_WINDOW, find
 from edge_digits.ink import INK_LEVEL, find_ink, flatten, has_light_ink
-from edge_digits.pieces import beside_sheet, connect
+from edge_digits.pieces import connect
 from edge_digits.ways import Part, find_ways
 
 Image = NDArray[np.uint8]
@@ -103,21 +104,19 @@ def draw_ink() -> Image:
 
 
 def draw_sheet() -> Image:
-    """A sheet on a desk: found as a blob, left out, and what is on it found with a narrower window."""
+    """A sheet on a desk: its edges, paper in place of what lies beside it, and the ink."""
     sheet = write_number("305", height=60, size=(260, 330), ink=60, seed=8)
     turned = on_desk(sheet, "dark", -4, 2)
     top, left = (turned.shape[0] - 260) // 2, (turned.shape[1] - 330) // 2
-    image = np.ascontiguousarray(turned[top - 45 : top + 225, left - 45 : left + 325])
-    inked = find_ink(image, GROUND_WINDOW, is_light=has_light_ink(image, GROUND_WINDOW))
-    assert inked is not None
-    labels, pieces = connect(inked.values, inked.level)
-    outside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
+    image = lit(np.ascontiguousarray(turned[top - 45 : top + 305, left - 45 : left + 375]), "vignette", 0)
+    sheets = find_sheets(image)
+    assert sheets is not None
     left_out = in_colour(image)
-    left_out[outside > 0] = (left_out[outside > 0] * 0.35 + np.array(ORANGE) * 0.65).astype(np.uint8)
+    left_out[sheets == 0] = (left_out[sheets == 0] * 0.35 + np.array(ORANGE) * 0.65).astype(np.uint8)
     found = find(image)
     assert found.ink is not None
-    titles = ("picture", "first look: desk and digits are dark", "left out", "second look")
-    images = (image, inked.values, left_out, found.ink)
+    titles = ("picture", "no sheet", "paper in its place", "ink")
+    images = (image, left_out, without_desk(image, sheets), found.ink)
     return beside([panel(each, title, share(4), 175) for each, title in zip(images, titles, strict=True)])
 
 
@@ -243,7 +242,7 @@ def draw_limits(reader: Reader) -> Image:
         ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.4), seed=2).image),
         ("pencil in noise", "5", noisy(fine.image, 14, 1)),
         ("they touch", "62", pair_of(tiles, labels, 3151, 1429)[0]),
-        ("checks", "nothing", texture_picture("checks", 132)),
+        ("a turned sheet", "409", on_desk(write_number("409", height=60, size=(220, 300), seed=5), "grey", 27, 5)),
     )
     cells = []
     for name, truth, image in cases:

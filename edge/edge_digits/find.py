@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_digits.desk import find_sheets, without_desk
 from edge_digits.group import MIN_HEIGHT, join_pieces, lines_of, sort_out, unstack
 from edge_digits.ink import INK_LEVEL, Ink, find_ink, has_light_ink, shrink
 from edge_digits.levels import count_levels, percentile
@@ -17,7 +18,6 @@ from edge_digits.pieces import (
     Labels,
     Piece,
     Slopes,
-    beside_sheet,
     connect,
     drop_texture,
     is_blob,
@@ -43,7 +43,7 @@ MARGIN = 1 / 40
 GROUND_WINDOW = 1 / 3
 """Share of the picture's longer side: what is wider is ground, not stroke."""
 SHEET_WINDOW = 1 / 10
-"""The same, where what was found is no writing, but a sheet of paper, or the desk it lies on."""
+"""The same, where what was found is no writing, but the desk beside a sheet, or a shadow on it."""
 NARROW = 5
 """The same in strokes, where ink reaches the border of the picture and may be the corner of a shadow."""
 FAINTER = 0.9
@@ -141,7 +141,8 @@ def _look_closer(gray: NDArray[np.uint8], window: Box, lowest: float) -> Found:
 
 def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
     """What is in a picture, (H, W) uint8, all boxes in its own pixels; and the strokes that it was made of."""
-    writing = _find_writing(gray)
+    sheets = find_sheets(gray)
+    writing = _find_writing(gray if sheets is None else without_desk(gray, sheets))
     if writing is None:
         return Found((), ()), []
     inked, labels, pieces = writing
@@ -173,18 +174,16 @@ def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
 
 
 def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | None:
-    """The ink of a picture, without the desk that a sheet lies on; None where there is none above the noise.
+    """The ink of a picture; None where there is none above the noise.
 
-    Where it seems to be a desk, or reaches the border as a shadow may, the ground is taken anew, with a lesser window.
+    Where it is no writing, or reaches the border as a shadow may, the ground is taken anew, with a lesser window.
     """
     inked = find_ink(gray, GROUND_WINDOW, is_light=has_light_ink(gray, GROUND_WINDOW))
     if inked is None:
         return None
     labels, pieces = connect(inked.values, inked.level)
     if not is_writing(labels, pieces):
-        beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
         inked = find_ink(gray, SHEET_WINDOW, is_light=has_light_ink(gray, SHEET_WINDOW, shaded=True))
-        inked = inked and (inked.without(beside) or inked)
     elif reaches_border(labels) and len(pieces) < MAX_PIECES:
         narrow = max(SHEET_WINDOW, NARROW * typical_stroke(labels, pieces) / max(gray.shape))
         if narrow < GROUND_WINDOW:

@@ -1,0 +1,130 @@
+"""Sheets of paper in a photo, told from the desk that they lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_digits.ink import MIN_CONTRAST, MIN_SCENE, shrink
+from edge_digits.opencv import cv2
+
+SEARCHED_SIDE = 256
+"""Pixels of the longer side: enough to see a sheet's edges."""
+LEAST, MOST = 0.04, 0.97
+"""Shares of the picture between which a sheet covers it: less is none to write on, more leaves no desk beside it."""
+STRAIGHT = 0.02
+"""Share of its outline by which an edge may be off a straight line."""
+EDGES = 2, 4
+"""A sheet has so many, but for those that the picture's border makes; a shadow that falls on it has one."""
+SLENDER = 0.3
+"""Share of its length that a sheet is wide at least; what is slimmer may be a 1."""
+COVERED = 0.94
+"""Share of the polygon of its corners that a sheet covers at least."""
+STEP = 12
+"""Levels of brightness that a sheet's edge rises by at least, beside its desk …"""
+SEEN = 0.9
+"""… on that share of its outline, and all of it to the same side."""
+BESIDE = 1 / 100
+"""Share of the picture's longer side that a sheet's edge, with its shadow, is wide."""
+DESK = 2 / 100, 5 / 100, 10 / 100
+"""Shares of the picture's longer side at which a desk is looked for beside a sheet: a stroke ends before."""
+SHARP = 0.8
+"""Share of what an edge rises by from the second of these places that it rises by from the first; a shadow is soft."""
+LIGHT_SIDE = 32
+"""Pixels of the longer side on which the light on the paper is carried on beside it."""
+
+
+def find_sheets(gray: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """1 on sheets that lie on a darker or a lighter desk, but for their edges, (H, W) uint8; None where there are none.
+
+    They may be turned, seen from aslant, and cut off by the picture's border.
+    """
+    if max(gray.shape) < MIN_SCENE:
+        return None
+    small = shrink(gray, SEARCHED_SIDE)
+    scale = np.array(gray.shape[::-1]) / np.array(small.shape[::-1])
+    edge = np.ones((round(max(gray.shape) * BESIDE) * 2 + 1,) * 2, np.uint8)
+    for outlines in _outlines(small):
+        sheets = np.zeros_like(gray)
+        for outline in outlines:
+            hull = np.asarray(cv2.convexHull(outline)[:, 0], np.int32)
+            if _is_sheet(hull, cv2.contourArea(outline)) and _has_edges(_corners(hull), small):
+                cv2.fillConvexPoly(sheets, np.rint((hull + 0.5) * scale - 0.5).astype(np.int32), 1)
+        sheets = np.asarray(cv2.erode(sheets, edge, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
+        if _are_written_on(gray, sheets):
+            return sheets
+    return None
+
+
+def without_desk(gray: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, (H, W) uint8, with paper in place of what lies beside sheets: as bright as they are nearby."""
+    scale = LIGHT_SIDE / max(gray.shape)
+    size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
+    share = cv2.resize(sheets.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    light = cv2.resize(gray * sheets.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    share, light = (cv2.GaussianBlur(each, (0, 0), LIGHT_SIDE / 20) for each in (share, light))
+    nowhere = 1e-3  # as good as no paper near
+    near = (light + nowhere * light.sum() / share.sum()) / (share + nowhere)
+    paper = np.asarray(cv2.resize(near.clip(0, 255), gray.shape[::-1]), np.uint8)
+    return np.where(sheets > 0, gray, paper)
+
+
+def _outlines(gray: NDArray[np.uint8]) -> Iterator[list[NDArray[np.int32]]]:
+    """Of what may be sheets: of what is lighter than the rest, of what is darker, of places that edges enclose."""
+    _, light = cv2.threshold(gray, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    rise = cv2.morphologyEx(cv2.blur(gray, (3, 3)), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    for paper in (light, 1 - light, (rise < STEP).astype(np.uint8)):
+        outlines, inside = cv2.findContours(np.asarray(paper, np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        if outlines:
+            outer = [np.asarray(each, np.int32) for each, (*_, of) in zip(outlines, inside[0], strict=True) if of < 0]
+            yield [each for each in outer if LEAST < cv2.contourArea(each) / gray.size < MOST]
+
+
+def _corners(hull: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n, 2) of x and y."""
+    corners = cv2.approxPolyDP(hull, STRAIGHT * cv2.arcLength(hull, closed=True), closed=True)
+    return np.asarray(corners[:, 0], np.int32)
+
+
+def _is_sheet(hull: NDArray[np.int32], area: float) -> bool:
+    """Whether what covers so much of its hull, (n, 2), has the shape of a sheet."""
+    whole, sides = cv2.contourArea(hull), cv2.minAreaRect(hull)[1]
+    if min(area, cv2.contourArea(_corners(hull))) < COVERED * whole:
+        return False
+    return min(sides) >= SLENDER * max(sides)
+
+
+def _has_edges(corners: NDArray[np.int32], gray: NDArray[np.uint8]) -> bool:
+    """Whether the edges of a polygon are those of a sheet, but for the ones that the picture's border makes."""
+    far = np.array(gray.shape[::-1]) - 1
+    middle = corners.mean(axis=0)
+    rises = []
+    for one, other in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if (((one <= 2) & (other <= 2)) | ((one >= far - 2) & (other >= far - 2))).any():
+            continue
+        along = other - one
+        across = np.array([-along[1], along[0]]) / max(1.0, float(np.hypot(*along)))
+        across *= np.sign(across @ (middle - one)) * max(gray.shape)
+        places = one + np.linspace(0.1, 0.9, 20)[:, None] * along
+        paper, *desk = (_look(gray, places + off * across) for off in (DESK[0], *(-off for off in DESK)))
+        rises.append(paper - np.array(desk))
+    if not EDGES[0] <= len(rises) <= EDGES[1]:
+        return False
+    rise = np.concatenate(rises, axis=1)
+    rise *= np.sign(np.median(rise))
+    at_once, soon, _ = np.median(rise, axis=1)
+    return bool(np.mean(rise >= STEP) >= SEEN and at_once >= SHARP * soon)
+
+
+def _look(gray: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The brightness at places (n, 2) of x and y, or where the picture ends on the way there."""
+    x, y = np.rint(np.clip(places, 0, np.array(gray.shape[::-1]) - 1)).astype(int).T
+    return np.asarray(gray[y, x], np.float64)
+
+
+def _are_written_on(gray: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> bool:
+    """Whether anything differs from the paper as ink must."""
+    paper = gray[sheets > 0]
+    return len(paper) > 0 and int(np.abs(paper - np.median(paper)).max()) > MIN_CONTRAST * 255
