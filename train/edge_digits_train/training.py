@@ -245,22 +245,22 @@ def _keep_tiles(path: Path, pictures: Pictures, rows: DataSet, seed: int, progre
 
 
 def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, progress: Progress) -> Teachers | None:
-    """The teachers of a run, trained as far as they are not; those of a refit are the refits of the others."""
+    """The teachers of a run, trained as far as they are not. A refit has the same ones: they need not see all rows."""
     run, teaching = training.run, training.recipe.teaching
     if teaching is None:
         return None
-    folder, refit = run.folder / settings["teachers"], settings["refit"] is not None
-    first = Run(run.folder.parent) if refit else run
+    folder = run.folder / settings["teachers"]
+    first = Run(run.folder.parent) if settings["refit"] else run
     split = Split(**first.settings()["split"])
     teachers = []
-    for seed in range(teaching.networks):
-        teacher = Run(folder / f"seed-{seed}")
-        if not teacher.exists:
-            asked = Settings(teaching.recipe, settings["data"]["path"], seed=seed, fast=settings["fast"])
-            create_run(asked, teacher.folder, data, split=split)
-        _check_teacher(teacher, settings["data"]["sha256"], split)
-        teacher = fit_run(teacher, data, progress, refit)
-        teachers.append(teacher.refit if refit else teacher)
+    for recipe in teaching.recipes:
+        for seed in range(teaching.networks):
+            teacher = Run(folder / Path(recipe).stem / f"seed-{seed}")
+            if not teacher.exists:
+                asked = Settings(recipe, settings["data"]["path"], seed=seed, fast=settings["fast"])
+                create_run(asked, teacher.folder, data, split=split)
+            _check_teacher(teacher, settings["data"]["sha256"], split)
+            teachers.append(fit_run(teacher, data, progress))
     return Teachers([teacher.best for teacher in teachers], folder / "answers")
 
 
@@ -276,7 +276,7 @@ def _teachers_of(folder: Path) -> Path:
     run = Run(folder)
     teachers = run.settings().get("teachers") if run.exists else "teachers"
     found = (folder / teachers).resolve() if teachers else None
-    if found is None or not part_runs(found):
+    if found is None or not any(part_runs(part) for part in found.glob("*/")):
         raise UsageError(f"--teachers {folder}: has none; name a run that was taught by some")
     return found
 

@@ -1,4 +1,4 @@
-"""Five batch-normalised 3 × 3 convolutions without padding (after arXiv:2008.10400, but small), and a digit score."""
+"""The other network that teaches `base`, and the one that teaches `micro` and `nano`: it learns from pictures, too."""
 
 import keras
 
@@ -19,8 +19,8 @@ def averaged_adamw(steps: int) -> keras.optimizers.Optimizer:
 
 
 RECIPE = Recipe(
-    name="base",
-    summary="what the bundled model `digits` is made by",
+    name="teacher-pictures",
+    summary="teaches `base`, `micro` and `nano`, after learning from rows and pictures",
     network=network,
     optimizer=averaged_adamw,
     batch=96,
