@@ -242,7 +242,7 @@ def draw_limits(reader: Reader) -> Image:
         ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.4), seed=2).image),
         ("pencil in noise", "5", noisy(fine.image, 14, 1)),
         ("they touch", "62", pair_of(tiles, labels, 3151, 1429)[0]),
-        ("a turned sheet", "409", on_desk(write_number("409", height=60, size=(220, 300), seed=5), "grey", 27, 5)),
+        ("a turned sheet", "409", on_desk(write_number("409", height=60, size=(220, 300), seed=5), "grey", 45, 5)),
     )
     cells = []
     for name, truth, image in cases:

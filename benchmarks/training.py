@@ -1,8 +1,8 @@
 """How much slower than plain Keras a training is: `python benchmarks/training.py [RECIPE…] --data train.csv`.
 
-For each recipe, without its teachers and pictures, passes of ours (tiles shuffled and augmented afresh, one pass ahead in a thread) and of Keras' own
-`network.fit` on the same rows as they are take turns, and the medians of their images a second are compared. Saving and
-measuring between the passes counts for neither.
+For each recipe, without its teachers and pictures, passes of ours (tiles shuffled and augmented afresh, one pass ahead
+in a thread) and of Keras' own `network.fit` on the same rows as they are take turns, and the medians of their images a
+second are compared. Saving and measuring between the passes counts for neither.
 """
 
 from __future__ import annotations

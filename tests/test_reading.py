@@ -60,6 +60,16 @@ def lines(seed: int, slope: float) -> Picture:
     return write_number(*(digits(seed + 50 * line, 5) for line in range(3)), height=32, slope=slope, seed=seed)
 
 
+def steep_line(seed: int) -> Picture:
+    """A number of three to six digits, upright, on a line that rises or falls by 14° to 27°."""
+    return write_number(digits(seed, 3 + seed % 4), height=32, slope=STEEP[seed % 4], seed=seed)
+
+
+def on_a_turned_sheet(seed: int) -> Picture:
+    picture = number(seed, height=60, size=(300, 460))
+    return changed(picture, on_desk(picture, ("dark", "grey", "wooden")[seed % 3], (-25, -17, 18, 26)[seed % 4], seed))
+
+
 def crossed_by_rules(seed: int) -> Picture:
     """Blue rules, as far apart as the digits are high, somewhere through them; a red margin."""
     picture = number(seed, height=(40, 72)[seed % 2])
@@ -156,10 +166,12 @@ class Property:
 
 
 CORNER, THREE_SIDES = (40, 40, -40, -40), (40, 40, -40, 40)
+STEEP = (-0.5, -0.25, 0.25, 0.5)
 SLOPES = (-0.2, -0.12, -0.06, 0.06, 0.12, 0.2)
 MET = [
     Property("three lines of five digits", lambda n: lines(n, 0), 12, 0.8),
     Property("three slanted lines of five digits", lambda n: lines(n, SLOPES[n % 6]), 18, 0.85),
+    Property("steep lines", steep_line, 24, 0.85),
     Property("numbers of eight digits", lambda n: write_number(digits(n, 8), height=30, seed=n), 20, 0.85),
     Property("a lamp to one side", lambda n: lit_number(n, "lamp"), 30, 0.9),
     Property("a half-shadow", lambda n: lit_number(n, "half-shadow"), 30, 0.9),
@@ -192,6 +204,7 @@ MET = [
     Property("a grey desk in a corner", lambda n: on_a_desk(n, "grey", CORNER), 12, 0.9),
     Property("a wooden desk on three sides", lambda n: on_a_desk(n, "wooden", THREE_SIDES), 12, 0.8),
     Property("a desk all round", lambda n: on_a_desk(n, ("dark", "grey", "wooden")[n % 3]), 24, 0.95),
+    Property("a sheet turned by 17° to 26°", on_a_turned_sheet, 24, 0.8),
     Property("a desk all round, under a lamp", on_a_lit_desk, 24, 0.9),
     *(Property(f"{mark} between digits", partial(marked_number, mark=mark), 20, 0.95) for mark in ".-:"),
 ]
@@ -233,6 +246,18 @@ def test_scattered_digits_are_read_where_they_stand(reader: Reader) -> None:
             count += 1
         right -= sum(not any(holds(box, digit.box) for (box,) in picture.boxes) for digit in found)
     assert right / count >= 0.95
+
+
+def test_lines_of_single_digits_are_no_steep_line(reader: Reader) -> None:
+    """Digits that stand one below the other, each a little to the right, as a list of them does."""
+    for seed in range(6):
+        image = np.full((420, 420), 255, np.uint8)
+        text = digits(seed, 4)
+        for place, digit in enumerate(text):
+            one = write_number(digit, height=40, size=(80, 60), seed=seed + place).image
+            x, y = 40 + 90 * place, 20 + 100 * place
+            image[y : y + 80, x : x + 60] = one
+        assert reader.read(image).lines == list(text)
 
 
 def test_lines_come_from_top_to_bottom_and_their_digits_from_left_to_right(reader: Reader) -> None:

@@ -6,6 +6,7 @@ Every length is relative: to the digits, or to the stroke.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,15 @@ BREAK = 0.7
 """Strokes that may lie between the halves of a digit that is broken across."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
+
+SLOPES = -0.3, 0.3, -0.5, 0.5, -0.7, 0.7
+"""Of lines on a sheet that is turned; what is less steep needs no telling."""
+MOST_SLOPED = 100
+"""Digits: of more, lines are taken to be level."""
+APART = 1.5
+"""Heights of a digit that may lie between two of a line that slopes …"""
+OFF_LINE = 0.25
+"""… and the share of its way to the right by which the second may be off the line."""
 
 
 def join_pieces(pieces: list[Piece], stroke: float) -> list[Piece]:
@@ -139,17 +149,50 @@ def sort_out(pieces: list[Piece], is_solid: Callable[[Piece], bool]) -> tuple[li
 
 
 def lines_of(pieces: list[Piece]) -> list[list[Piece]]:
-    """Pieces that stand beside each other, from left to right; the lines from top to bottom."""
+    """Pieces that stand beside each other, from left to right; the lines from top to bottom.
+
+    They are level or slope a little, unless there are fewer of them along one of the steeper SLOPES, and straight.
+    """
+    lines = _lines_along(0.0, pieces)
+    if len(pieces) > MOST_SLOPED:
+        return lines
+    for slope in SLOPES:
+        sloped = _lines_along(slope, pieces)
+        if len(sloped) < len(lines) and _are_straight(sloped, slope):
+            lines = sloped
+    return lines
+
+
+def _lines_along(slope: float, pieces: list[Piece]) -> list[list[Piece]]:
+    """The lines, where each goes down by `slope` of its way to the right, about."""
+
+    def fall(piece: Piece) -> float:
+        return slope * (piece.x + piece.w / 2)
+
     lines: list[list[Piece]] = []
     for piece in sorted(pieces, key=lambda p: p.x):
         best, shared = None, 0.0
         for line in lines:
             last = line[-1]
-            share = last.overlap_y(piece) / min(last.h, piece.h)
+            along = fall(piece) - fall(last)
+            overlap = min(last.bottom + along, piece.bottom) - max(last.y + along, piece.y)
+            share = overlap / min(last.h, piece.h)
             if share > max(shared, 0.4):
                 best, shared = line, share
         if best is None:
             lines.append([piece])
         else:
             best.append(piece)
-    return sorted(lines, key=lambda line: sum(p.y + p.h / 2 for p in line) / len(line))
+    return sorted(lines, key=lambda line: sum(p.y + p.h / 2 - fall(p) for p in line) / len(line))
+
+
+def _are_straight(lines: list[list[Piece]], slope: float) -> bool:
+    """Whether digits stand close in lines of this slope, in one of which there are three at least."""
+    if max(map(len, lines)) < 3:
+        return False
+    for one, other in (pair for line in lines for pair in pairwise(line)):
+        along = other.x + other.w / 2 - one.x - one.w / 2
+        down = other.y + other.h / 2 - one.y - one.h / 2
+        if other.x - one.right > APART * max(one.h, other.h) or abs(down - slope * along) > OFF_LINE * along:
+            return False
+    return True
