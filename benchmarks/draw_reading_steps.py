@@ -238,7 +238,11 @@ def draw_limits(reader: Reader) -> Image:
         ("a letter", "B", letter_picture("B", 0)),
         ("a letter", "h", letter_picture("h", 1)),
         ("a 1 with a flat flag", "1", flag),
-        ("a slash", "5/8", write_number("5/8", height=70, size=(200, 260), seed=2).image),
+        (
+            "faint chalk",
+            "58",
+            write_number("58", height=70, size=(200, 260), ink=220, light_on_dark=True, seed=2).image,
+        ),
         ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.4), seed=2).image),
         ("pencil in noise", "5", noisy(fine.image, 14, 1)),
         ("they touch", "62", pair_of(tiles, labels, 3151, 1429)[0]),
@@ -248,7 +252,7 @@ def draw_limits(reader: Reader) -> Image:
     for name, truth, image in cases:
         reading = reader.read(image)
         text = "/".join(reading.lines)
-        if text == truth.replace("/", "") or (not text and truth == "nothing"):
+        if text == truth or (not text and truth == "nothing"):
             raise SystemExit(f"{name}: {truth} is read now; look for another example, and change docs/reading.md")
         cell = panel(draw_reading(image, reading, scale=1, labels=False), f"{name}: {truth}", share(4), 170)
         foot = np.full((LINE, cell.shape[1], 3), 255, np.uint8)

@@ -23,6 +23,7 @@ from edge_digits.opencv import cv2, memory_errors
 from edge_digits.pieces import MAX_STROKE, quantile
 from edge_digits.points import part_points
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
+from edge_digits.slashes import set_slashes_apart
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
 from edge_digits.ways import Part, best_way, find_ways
 
@@ -158,7 +159,8 @@ class Reader:
             return self._trace_form(self._form, image, found, wholes)
         parts = wholes
         if tile is None:
-            parts = [part for whole in wholes for part in self._cut(whole)]
+            parts, slashes = set_slashes_apart([part for whole in wholes for part in self._cut(whole)])
+            found = replace(found, rejected=(*found.rejected, *slashes))
         answers = [(part, int(part.probabilities.argmax()), float(part.probabilities.max())) for part in parts]
         return Trace(image, found.ink, tuple(parts), self._reading(answers, found.rejected))
 
