@@ -189,6 +189,7 @@ MET = [
     Property("soft pencil", lambda n: number(n, height=60, stroke=0.035, ink=110.0, kind="noisy"), 30, 0.9),
     Property("hard pencil", lambda n: number(n, height=60, stroke=0.035, ink=150.0, kind="noisy"), 30, 0.9),
     Property("marker", lambda n: number(n, height=60, stroke=0.2), 30, 0.85),
+    Property("digits broken in two", lambda n: number(n, height=60, broken=(0.04, 0.5)), 30, 0.8),
     Property("pieces broken off above", lambda n: number(n, height=60, broken=(0.04, 0.2)), 30, 0.75),
     Property("some noise", lambda n: noisy_number(n, 10), 30, 0.95),
     Property("much noise", lambda n: noisy_number(n, 25), 30, 0.85),
@@ -209,7 +210,8 @@ MET = [
     *(Property(f"{mark} between digits", partial(marked_number, mark=mark), 20, 0.9) for mark in ".-:/"),
 ]
 MISSED = [
-    Property("digits broken in two", lambda n: number(n, height=60, broken=(0.04, 0.5)), 30, 0.8),
+    Property("digits broken in two, far apart", lambda n: number(n, height=60, broken=(0.1, 0.5)), 30, 0.8),
+    Property("faint chalk", lambda n: number(n, height=60, light_on_dark=True, ink=220), 20, 0.8),
 ]
 """What is not met yet. A strict mark: what comes to be met has to move to MET."""
 

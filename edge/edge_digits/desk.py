@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_digits.ink import MIN_CONTRAST, MIN_SCENE, shrink
 from edge_digits.opencv import cv2
+from edge_digits.pieces import EDGE_OF_SHEET
 
 SEARCHED_SIDE = 256
 """Pixels of the longer side: enough to see a sheet's edges."""
@@ -22,12 +23,12 @@ SLENDER = 0.3
 """Share of its length that a sheet is wide at least; what is slimmer may be a 1."""
 COVERED = 0.94
 """Share of the polygon of its corners that a sheet covers at least."""
+BLANK = 0.6
+"""Share of a sheet that is paper without ink at least: a frame has less."""
 STEP = 12
 """Levels of brightness that a sheet's edge rises by at least, beside its desk …"""
 SEEN = 0.9
 """… on that share of its outline, and all of it to the same side."""
-BESIDE = 1 / 100
-"""Share of the picture's longer side that a sheet's edge, with its shadow, is wide."""
 DESK = 2 / 100, 5 / 100, 10 / 100
 """Shares of the picture's longer side at which a desk is looked for beside a sheet: a stroke ends before."""
 SHARP = 0.8
@@ -45,12 +46,12 @@ def find_sheets(gray: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         return None
     small = shrink(gray, SEARCHED_SIDE)
     scale = np.array(gray.shape[::-1]) / np.array(small.shape[::-1])
-    edge = np.ones((round(max(gray.shape) * BESIDE) * 2 + 1,) * 2, np.uint8)
+    edge = np.ones((round(max(gray.shape) * EDGE_OF_SHEET) * 2 + 1,) * 2, np.uint8)
     for outlines in _outlines(small):
         sheets = np.zeros_like(gray)
-        for outline in outlines:
+        for outline, blank in outlines:
             hull = np.asarray(cv2.convexHull(outline)[:, 0], np.int32)
-            if _is_sheet(hull, cv2.contourArea(outline)) and _has_edges(_corners(hull), small):
+            if _is_sheet(hull, cv2.contourArea(outline), blank) and _has_edges(_corners(hull), small):
                 cv2.fillConvexPoly(sheets, np.rint((hull + 0.5) * scale - 0.5).astype(np.int32), 1)
         sheets = np.asarray(cv2.erode(sheets, edge, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
         if _are_written_on(gray, sheets):
@@ -71,15 +72,22 @@ def without_desk(gray: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> NDArray[
     return np.where(sheets > 0, gray, paper)
 
 
-def _outlines(gray: NDArray[np.uint8]) -> Iterator[list[NDArray[np.int32]]]:
-    """Of what may be sheets: of what is lighter than the rest, of what is darker, of places that edges enclose."""
+def _outlines(gray: NDArray[np.uint8]) -> Iterator[list[tuple[NDArray[np.int32], float]]]:
+    """(outline, (n, 1, 2) of x and y, area without holes) of large places that may be sheets.
+
+    Of what is lighter than the rest, of what is darker, and of what edges enclose.
+    """
     _, light = cv2.threshold(gray, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     rise = cv2.morphologyEx(cv2.blur(gray, (3, 3)), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    for paper in (light, 1 - light, (rise < STEP).astype(np.uint8)):
-        outlines, inside = cv2.findContours(np.asarray(paper, np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        if outlines:
-            outer = [np.asarray(each, np.int32) for each, (*_, of) in zip(outlines, inside[0], strict=True) if of < 0]
-            yield [each for each in outer if LEAST < cv2.contourArea(each) / gray.size < MOST]
+    for places in (light, 1 - light, rise < STEP):
+        outlines, nested = cv2.findContours(np.asarray(places, np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        if not outlines:
+            continue
+        areas, hole_of = np.array([cv2.contourArea(each) for each in outlines]), nested[0, :, 3]
+        is_hole = hole_of >= 0
+        blank = areas - np.bincount(hole_of[is_hole], areas[is_hole], len(areas))
+        large = np.flatnonzero(~is_hole & (areas > LEAST * gray.size) & (areas < MOST * gray.size))
+        yield [(np.asarray(outlines[i], np.int32), float(blank[i])) for i in large.tolist()]
 
 
 def _corners(hull: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -88,12 +96,12 @@ def _corners(hull: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.asarray(corners[:, 0], np.int32)
 
 
-def _is_sheet(hull: NDArray[np.int32], area: float) -> bool:
-    """Whether what covers so much of its hull, (n, 2), has the shape of a sheet."""
+def _is_sheet(hull: NDArray[np.int32], area: float, blank: float) -> bool:
+    """Whether what covers so much of its hull, (n, 2), and so much without its holes, looks like a sheet."""
     whole, sides = cv2.contourArea(hull), cv2.minAreaRect(hull)[1]
     if min(area, cv2.contourArea(_corners(hull))) < COVERED * whole:
         return False
-    return min(sides) >= SLENDER * max(sides)
+    return min(sides) >= SLENDER * max(sides) and blank >= BLANK * whole
 
 
 def _has_edges(corners: NDArray[np.int32], gray: NDArray[np.uint8]) -> bool:

@@ -18,6 +18,7 @@ from edge_digits.pieces import (
     Labels,
     Piece,
     Slopes,
+    beside_sheet,
     connect,
     drop_texture,
     is_blob,
@@ -183,7 +184,9 @@ def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | 
         return None
     labels, pieces = connect(inked.values, inked.level)
     if not is_writing(labels, pieces):
+        beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
         inked = find_ink(gray, SHEET_WINDOW, is_light=has_light_ink(gray, SHEET_WINDOW, shaded=True))
+        inked = inked and (inked.without(beside) or inked)
     elif reaches_border(labels) and len(pieces) < MAX_PIECES:
         narrow = max(SHEET_WINDOW, NARROW * typical_stroke(labels, pieces) / max(gray.shape))
         if narrow < GROUND_WINDOW:

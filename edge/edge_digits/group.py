@@ -80,7 +80,7 @@ def _belongs(piece: Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[
     fitting = (along >= -gap) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
     stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
     # Broken across: halves as high as each other, but nearer than lines of writing come.
-    broken = (across >= 0.5 * np.minimum(piece.w, w)) & (-along <= max(1.5, BREAK * stroke)) & (along <= 0)
+    broken = (across >= 0) & (-along <= max(1.5, BREAK * stroke)) & (along <= 0)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
     beside = (piece.h < 0.6 * h) & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
     wide = np.maximum(piece.right, x + w) - np.minimum(piece.x, x)

@@ -5,7 +5,7 @@ Every length is relative to the picture's side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,12 @@ class Ink:
     """(H, W): the picture, turned so that its ink is light."""
     ground: NDArray[np.uint8]
     """(H, W): what the ink rises above."""
+
+    def without(self, mask: NDArray[np.uint8]) -> Ink | None:
+        """The ink where a mask, (H, W), is 0; None where there is none above the noise."""
+        values = np.where(mask > 0, np.uint8(0), self.values)
+        level = ink_level(values, self.noise)
+        return None if level is None else replace(self, values=values, level=level)
 
 
 def find_ink(gray: NDArray[np.uint8], window: float, *, is_light: bool) -> Ink | None:

@@ -27,6 +27,8 @@ MAX_BORDER_INK = 0.3
 """Share of the picture's border that ink may cover; more, and it is what surrounds the paper."""
 SHEET = 0.15
 """Share of the picture that the box of a blob covers at least if it may be paper with writing on it."""
+EDGE_OF_SHEET = 1 / 100
+"""Share of the picture's longer side that a sheet's edge, with its shadow, is wide."""
 BLOB, NOISE = "a blob", "noise"
 MIN_EDGE = 0.7
 """Share of a stroke's strength that it rises by within that width on half of its edge …"""
@@ -266,6 +268,26 @@ def is_writing(labels: Labels, pieces: list[Piece]) -> bool:
         return False
     large = [piece for piece in pieces if piece.w * piece.h > SHEET * labels.size]
     return not any(is_blob(labels, piece) for piece in large)
+
+
+def beside_sheet(labels: Labels, pieces: list[Piece], dark_ink: bool) -> NDArray[np.uint8]:
+    """1 where a picture of a sheet is no sheet, (H, W), told from ink that is no writing; its edge is counted in.
+
+    Where the ink is dark, it is the desk; where it is light, it is the sheet.
+    """
+    height, width = labels.shape
+    solid = [
+        p for p in pieces
+        if p.w * p.h > SHEET * labels.size
+        and (not (p.x > 0 and p.y > 0 and p.right < width and p.bottom < height) or is_blob(labels, p))
+    ]  # fmt: skip
+    mask = np.minimum(mask_of(labels, [label for piece in solid for label in piece.labels]), 1)
+    edge = np.ones((round(max(height, width) * EDGE_OF_SHEET) * 2 + 1,) * 2, np.uint8)
+    if dark_ink:
+        return np.asarray(cv2.dilate(mask, edge), np.uint8)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    sheet = cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, cv2.FILLED)
+    return np.asarray(1 - cv2.erode(sheet, edge), np.uint8)
 
 
 def is_blob(labels: Labels, piece: Piece) -> bool:
