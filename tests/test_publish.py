@@ -220,6 +220,66 @@ def test_the_card_names_the_teachers(made: Proof) -> None:
     assert "Taught on the same rows by recipes `large` and `wide` (2 networks of each)." in text
 
 
+# ---- a refit
+
+
+@pytest.fixture
+def refit(exported: Path, made: Proof) -> tuple[Path, Path]:
+    """The proofs of a refit and of the training before it."""
+    before = exported.parent / "before.proof.json"
+    before.write_text(json.dumps(made))
+    change(exported, source__refit=True, source__data__compared_rows_were="that it was trained on",
+           source__data__training_rows=42000, parity__int8__accuracy=0.99999, parity__fp32__accuracy=1.0)  # fmt: skip
+    return exported, before
+
+
+def test_a_refit_is_published_with_the_figures_of_the_training_before_it(
+    refit: tuple[Path, Path], models: Path, made: Proof
+) -> None:
+    publish(refit[0], models, refit[1])
+    entry = json.loads((models / "manifest.json").read_text())["models"]["digits"]
+    for precision in ("fp32", "int8"):
+        assert entry["files"][precision]["accuracy"]["accuracy"] == made["parity"][precision]["accuracy"] < 0.9999
+    assert entry["source"]["data"]["training_rows"] == 42000
+    assert entry["measured"] == made["source"]["data"]
+    text = " ".join((models / "digits.md").read_text().split())
+    rows = f"{made['source']['data']['training_rows']:,}"
+    assert f"held out from the same training on the other {rows}, which came before this one on all." in text
+    assert "recipe `base`, seed 0, 80 passes, on 42,000 rows" in text
+    assert "Nothing was held out" in text
+
+
+def test_a_refit_without_those_figures_is_refused(refit: tuple[Path, Path], models: Path) -> None:
+    with pytest.raises(GateError, match="digits: a refit: name the proof of the training before it with --measured"):
+        publish(refit[0], models)
+    assert not list(models.iterdir())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"source__seed": 1}, {"source__recipe": "micro"}, {"source__data__sha256": "0" * 64},
+        {"temperature__value": 2.0}, {"source__data__compared_rows_were": "that it was trained on"},
+    ],
+)  # fmt: skip
+def test_figures_of_another_training_are_refused(refit: tuple[Path, Path], models: Path, parts: dict[str, Any]) -> None:
+    change(refit[1], **parts)
+    with pytest.raises(InputError, match=r"before\.proof\.json: is not the proof of the training that digits\.proof"):
+        publish(refit[0], models, refit[1])
+    assert not list(models.iterdir())
+
+
+def test_figures_of_the_training_before_are_gated_too(refit: tuple[Path, Path], models: Path) -> None:
+    change(refit[1], parity__int8_drop=0.01)
+    with pytest.raises(GateError, match=r"1\.00 points less accurate"):
+        publish(refit[0], models, refit[1])
+
+
+def test_what_is_no_refit_has_figures_of_its_own(exported: Path, models: Path) -> None:
+    with pytest.raises(InputError, match="is not the proof of the training"):
+        publish(exported, models, exported)
+
+
 # ---- what is refused
 
 REFUSALS: dict[str, tuple[dict[str, Any], type[EdgeDigitsError], str]] = {

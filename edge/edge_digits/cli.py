@@ -962,6 +962,10 @@ def publish_model(
     output: Annotated[Path, typer.Option("-o", "--output", help="The models package of a checkout.")] = Path(
         "models/edge_digits_models"
     ),
+    measured: Annotated[
+        Path | None,
+        typer.Option(metavar="NAME.proof.json", help="Of a refit: the training before it, whose figures count."),
+    ] = None,
 ) -> None:
     """Put an export among the bundled models of a checkout: files, manifest, card, network.
 
@@ -974,7 +978,7 @@ def publish_model(
 
     if not output.is_dir():
         raise UsageError(f"{output}: there is no such folder; name a checkout's models package with -o")
-    _print(f"published: {publish(proof, output)}")
+    _print(f"published: {publish(proof, output, measured)}")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,10 @@ _WORST = 3
 
 def card(name: str, entry: dict[str, Any], parity: dict[str, Any]) -> str:
     """The card in Markdown, from a model's entry in the manifest and the parity of its proof."""
-    data, latency = entry["source"]["data"], entry["latency"]
+    data, latency = entry.get("measured", entry["source"]["data"]), entry["latency"]
+    refit = ""
+    if entry["source"].get("refit") and data["compared_rows_were"] == "held out":
+        refit = f" from the same training on the other {data['training_rows']:,}, which came before this one on all"
     rows = [_file_row(entry, precision) for precision in entry["files"]]
     parts = [
         f"# {name} {entry['version']}",
@@ -25,8 +28,8 @@ def card(name: str, entry: dict[str, Any], parity: dict[str, Any]) -> str:
         ),
         "\n".join(["| file | bytes | right (95 % interval) | µs a tile |", "| --- | --- | --- | --- |", *rows]),
         _fill(
-            f"Measured on {data['compared_rows']:,} rows of {data['name']}, {data['compared_rows_were']}. Times are "
-            "the median for one tile on one thread, where it was exported: the ratio "
+            f"Measured on {data['compared_rows']:,} rows of {data['name']}, {data['compared_rows_were']}{refit}. Times "
+            "are the median for one tile on one thread, where it was exported: the ratio "
             f"{latency['ratio_fp32_to_int8']:.2f} of fp32 to int8 is worth more than the microseconds."
         ),
         "\n".join(

@@ -47,19 +47,24 @@ _NEEDED: dict[str, type | tuple[type, ...]] = {
 """What must stand in a proof, and of what type."""
 
 
-def publish(proof_path: Path, folder: Path) -> Path:
+def publish(proof_path: Path, folder: Path, measured_path: Path | None = None) -> Path:
     """Publishes the export that `proof_path` (NAME.proof.json) belongs to into `folder`, and returns its card.
+
+    A refit has learnt from all rows, so that none are left to measure it on: `measured_path` is the proof of the
+    training before it, whose figures are published in place of its own.
 
     The network goes, without its optimizer, to networks/NAME.keras beside `folder`, and what rebuilding the models from
     it takes to networks/NAME.json. They are rebuilt once, and must be the files of the proof.
 
     Raises InputError where a file of the export is missing or another, ModelError where one is not of the contract for
     published models or answers otherwise here, and GateError where a figure is past its limit, which is stricter than
-    that of an export. All before anything is written.
+    that of an export, or a refit was measured on nothing else than its own rows. All before anything is written.
     """
     proof = _read_proof(proof_path)
     name = proof["name"]
-    _check_figures(proof)
+    measured = _read_measured(proof_path, proof, measured_path)
+    for each in (proof, measured):
+        _check_figures(each)
     models = {precision: _read_model(proof_path, proof, precision) for precision in ("fp32", "int8")}
     source = Path(proof["source"]["network"])
     network = load_network(source)
@@ -68,7 +73,7 @@ def publish(proof_path: Path, folder: Path) -> Path:
     facts = build_facts(proof, models)
     if rebuild_models(source, facts) != models:
         raise InputError(str(proof_path), "its files are not what its network makes with these tools: export anew")
-    texts = _texts(proof_path, proof, models, facts, folder)
+    texts = _texts(proof_path, proof, measured, models, facts, folder)
     _make_folder(folder.parent / "networks")
     for precision, data in models.items():
         with open_output(str(folder / f"{name}-{precision}.onnx"), force=True, binary=True) as out:
@@ -81,14 +86,35 @@ def publish(proof_path: Path, folder: Path) -> Path:
     return folder / f"{name}.md"
 
 
+def _read_measured(proof_path: Path, proof: dict[str, Any], path: Path | None) -> dict[str, Any]:
+    """The proof whose figures are published: a refit's is that of the training before it."""
+    is_refit = bool(proof["source"].get("refit"))
+    if path is None:
+        if is_refit:
+            raise GateError(f"{proof['name']}: a refit: name the proof of the training before it with --measured")
+        return proof
+    measured = _read_proof(path)
+    same = all(proof["source"].get(key) == measured["source"].get(key) for key in ("recipe", "passes", "seed"))
+    same = same and proof["source"]["data"]["sha256"] == measured["source"]["data"]["sha256"]
+    was_held_out = measured["source"]["data"]["compared_rows_were"] == "held out"
+    if not (is_refit and same and was_held_out and proof["temperature"]["value"] == measured["temperature"]["value"]):
+        raise InputError(str(path), f"is not the proof of the training that {proof_path.name} is the refit of")
+    return measured
+
+
 def _texts(
-    proof_path: Path, proof: dict[str, Any], models: dict[str, bytes], facts: dict[str, Any], folder: Path
+    proof_path: Path,
+    proof: dict[str, Any],
+    measured: dict[str, Any],
+    models: dict[str, bytes],
+    facts: dict[str, Any],
+    folder: Path,
 ) -> dict[Path, str]:
     """Path → text of what is written beside the models, the manifest last."""
     name = proof["name"]
     try:
-        entry = _entry(proof, models)
-        about = card(name, entry, proof["parity"])
+        entry = _entry(proof, measured, models)
+        about = card(name, entry, measured["parity"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(str(proof_path), f"is damaged: {error!r}") from error
     return {
@@ -178,14 +204,14 @@ def _read_model(proof_path: Path, proof: dict[str, Any], precision: str) -> byte
     return data
 
 
-def _entry(proof: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
+def _entry(proof: dict[str, Any], measured: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
     """What the manifest says of the model: no path of the machine that it was made on."""
     files = {
         precision: {
             "file": f"{proof['name']}-{precision}.onnx",
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
-            "accuracy": {key: proof["parity"][precision][key] for key in ("accuracy", "n", "interval")},
+            "accuracy": {key: measured["parity"][precision][key] for key in ("accuracy", "n", "interval")},
         }
         for precision, data in models.items()
     }
@@ -195,10 +221,11 @@ def _entry(proof: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
         "parameters": proof["parameters"],
         "multiply_adds": proof["multiply_adds"],
         "temperature": proof["temperature"],
-        "digit_score": proof.get("digit_score"),
+        "digit_score": measured.get("digit_score"),
         "latency": proof["latency"],
         "files": files,
         "source": {key: value for key, value in proof["source"].items() if key != "network"},
+        "measured": measured["source"]["data"],
         "tools": proof["tools"],
         "check": proof["check"],
     }
