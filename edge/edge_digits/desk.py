@@ -48,11 +48,12 @@ def find_sheets(gray: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     scale = np.array(gray.shape[::-1]) / np.array(small.shape[::-1])
     edge = np.ones((round(max(gray.shape) * EDGE_OF_SHEET) * 2 + 1,) * 2, np.uint8)
     for outlines in _outlines(small):
+        found = [hull for outline, blank in outlines if (hull := _sheet(outline, blank, small)) is not None]
+        if not found:
+            continue
         sheets = np.zeros_like(gray)
-        for outline, blank in outlines:
-            hull = np.asarray(cv2.convexHull(outline)[:, 0], np.int32)
-            if _is_sheet(hull, cv2.contourArea(outline), blank) and _has_edges(_corners(hull), small):
-                cv2.fillConvexPoly(sheets, np.rint((hull + 0.5) * scale - 0.5).astype(np.int32), 1)
+        for hull in found:
+            cv2.fillConvexPoly(sheets, np.rint((hull + 0.5) * scale - 0.5).astype(np.int32), 1)
         sheets = np.asarray(cv2.erode(sheets, edge, borderType=cv2.BORDER_CONSTANT, borderValue=1), np.uint8)
         if _are_written_on(gray, sheets):
             return sheets
@@ -90,18 +91,18 @@ def _outlines(gray: NDArray[np.uint8]) -> Iterator[list[tuple[NDArray[np.int32],
         yield [(np.asarray(outlines[i], np.int32), float(blank[i])) for i in large.tolist()]
 
 
+def _sheet(outline: NDArray[np.int32], blank: float, gray: NDArray[np.uint8]) -> NDArray[np.int32] | None:
+    """The hull, (n, 2) of x and y, of what has this outline and covers so much without its holes; None: no sheet."""
+    hull = np.asarray(cv2.convexHull(outline)[:, 0], np.int32)
+    whole, sides, corners = cv2.contourArea(hull), cv2.minAreaRect(hull)[1], _corners(hull)
+    covered = min(cv2.contourArea(outline), cv2.contourArea(corners)) >= COVERED * whole and blank >= BLANK * whole
+    return hull if covered and min(sides) >= SLENDER * max(sides) and _has_edges(corners, gray) else None
+
+
 def _corners(hull: NDArray[np.int32]) -> NDArray[np.int32]:
     """(n, 2) of x and y."""
     corners = cv2.approxPolyDP(hull, STRAIGHT * cv2.arcLength(hull, closed=True), closed=True)
     return np.asarray(corners[:, 0], np.int32)
-
-
-def _is_sheet(hull: NDArray[np.int32], area: float, blank: float) -> bool:
-    """Whether what covers so much of its hull, (n, 2), and so much without its holes, looks like a sheet."""
-    whole, sides = cv2.contourArea(hull), cv2.minAreaRect(hull)[1]
-    if min(area, cv2.contourArea(_corners(hull))) < COVERED * whole:
-        return False
-    return min(sides) >= SLENDER * max(sides) and blank >= BLANK * whole
 
 
 def _has_edges(corners: NDArray[np.int32], gray: NDArray[np.uint8]) -> bool:
