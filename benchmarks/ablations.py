@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--recipe", default="teacher-pictures")
+    parser.add_argument("--recipe", default="base")
     parser.add_argument("--network", help="train the network of this recipe, as the recipe says", metavar="RECIPE")
     parser.add_argument("--passes", type=int, default=12)
     parser.add_argument("--pictures", type=Path, help="a folder with labels.csv, as evaluate-pictures takes it")

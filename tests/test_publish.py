@@ -215,9 +215,9 @@ def test_the_card_of_a_refit_holds_nothing_out(made: Proof) -> None:
 def test_the_card_names_the_teachers(made: Proof) -> None:
     proof = copy.deepcopy(made)
     assert "Taught" not in card("digits", entry_of(proof), proof["parity"])
-    proof["source"]["teaching"] = {"recipes": ["large", "wide"], "networks": 2}
+    proof["source"]["teaching"] = {"recipe": "large", "networks": 2}
     text = " ".join(card("digits", entry_of(proof), proof["parity"]).split())
-    assert "Taught on the same rows by recipes `large` and `wide` (2 networks of each)." in text
+    assert "Taught on the same rows by recipe `large` (2 of its networks)." in text
 
 
 # ---- a refit

@@ -47,7 +47,7 @@ def taught(folder: Path, more: str = "", **teaching: object) -> str:
     """A recipe, taught by two networks of a recipe of another kind."""
     (folder / "teacher").mkdir()
     teacher = tiny.write_recipe(folder / "teacher", layers=DENSE, augmentation="", more="keep='last'")
-    asked = {"recipes": [teacher], "networks": 2, "temperature": 2.0, "share": 0.8, "variations": 2, **teaching}
+    asked = {"recipe": teacher, "networks": 2, "temperature": 2.0, "share": 0.8, "variations": 2, **teaching}
     return tiny.write_recipe(
         folder,
         layers="layers.Flatten(), layers.Dense(10, activation='softmax')",
@@ -84,15 +84,6 @@ def test_loss_is_that_of_the_paper(answers, temperature, share):
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
-def test_loss_is_that_of_the_labels_where_no_teacher_was_asked(answers):
-    labels, said, probabilities = answers
-    said[::2] = 0
-    loss = np.asarray(TeachingLoss(3.0, 0.9, reduction=None)(np.column_stack([labels, said]), probabilities))
-    hard = -np.log(probabilities[np.arange(50), labels])
-    np.testing.assert_allclose(loss[::2], hard[::2], rtol=1e-4)
-    assert (np.abs(loss[1::2] - hard[1::2]) > 0.01).all()
-
-
 def test_loss_and_accuracy_on_the_labels_are_those_of_keras(answers):
     labels, said, probabilities = answers
     targets = np.column_stack([labels, said]).astype(np.float32)
@@ -114,8 +105,6 @@ def test_loss_is_a_number_where_answers_are_certain(answers):
 
 # ---- What teachers answer ----
 
-ROWS = np.ones(50, bool)
-
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory) -> list[Path]:
@@ -130,57 +119,38 @@ def networks(tmp_path_factory) -> list[Path]:
 
 def test_answers_are_the_mean_logarithms_of_the_networks(networks, tmp_path, tiles):
     told = []
-    teachers = Teachers(networks, tmp_path / "kept")
-    found = teachers.answer(tiles[:1500], np.ones(1500, bool), lambda done, total: told.append((done, total)))
+    found = Teachers(networks, tmp_path / "kept").answer(tiles[:1500], lambda done, total: told.append((done, total)))
     said = [keras.models.load_model(path).predict(tiles[:1500], verbose=0) for path in networks]
     np.testing.assert_allclose(found, np.log(said).mean(axis=0), atol=0.02)
     assert np.abs(np.log(said[0]) - np.log(said[1])).max() > 0.1
-    assert told == [(1024, 1500), (1500, 1500), (1500, 1500)]
-
-
-def test_of_other_tiles_than_rows_only_scored_networks_are_asked(networks, tmp_path, tiles):
-    keras.utils.set_random_seed(2)
-    body = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax", name="probabilities")]
-    scored = tmp_path / "scored.keras"
-    build_network("scored", body, scored=True).save(scored)
-    rows = np.arange(60) % 3 > 0
-    found = Teachers([networks[0], scored], tmp_path / "kept").answer(tiles[:60], rows, lambda *_: None)
-    one, other = (keras.models.load_model(path).predict(tiles[:60], verbose=0) for path in (networks[0], scored))
-    logs = np.log(one), np.log(other["probabilities"])
-    np.testing.assert_allclose(found[rows], np.mean(logs, axis=0)[rows], atol=0.02)
-    np.testing.assert_allclose(found[~rows], logs[1][~rows], atol=0.02)
-    without = Teachers(networks[:1], tmp_path / "kept").answer(tiles[:60], rows, lambda *_: None)
-    np.testing.assert_allclose(without[rows], logs[0][rows], atol=0.02)
-    assert not without[~rows].any()
-    asked_of_all = Teachers(networks[:1], tmp_path / "kept").answer(tiles[:60], np.ones(60, bool), lambda *_: None)
-    assert asked_of_all.all()  # what is kept for other questions is no answer
+    assert told == [(1024, 1500), (1500, 1500)]
 
 
 def test_nobody_is_asked_twice_and_other_tiles_or_networks_are_asked(networks, tmp_path, tiles, monkeypatch):
     loaded = []
     load = teaching.load_network
     monkeypatch.setattr(teaching, "load_network", lambda path, **how: loaded.append(path.name) or load(path, **how))
-    first = Teachers(networks, tmp_path / "kept").answer(tiles[:50], ROWS, lambda *_: None)
+    first = Teachers(networks, tmp_path / "kept").answer(tiles[:50], lambda *_: None)
     assert loaded == ["0.keras", "1.keras"]
-    again = Teachers(networks, tmp_path / "kept").answer(tiles[:50], ROWS, lambda *_: None)
+    again = Teachers(networks, tmp_path / "kept").answer(tiles[:50], lambda *_: None)
     assert loaded == ["0.keras", "1.keras"]
     np.testing.assert_array_equal(first, again)
-    Teachers(networks, tmp_path / "kept").answer(tiles[1:51], ROWS, lambda *_: None)
-    Teachers(networks[1:], tmp_path / "kept").answer(tiles[:50], ROWS, lambda *_: None)
+    Teachers(networks, tmp_path / "kept").answer(tiles[1:51], lambda *_: None)
+    Teachers(networks[1:], tmp_path / "kept").answer(tiles[:50], lambda *_: None)
     assert loaded == ["0.keras", "1.keras"] * 2 + ["1.keras"]
     assert len(list((tmp_path / "kept").iterdir())) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY rubbish", None])
 def test_damaged_answers_are_refused(networks, tmp_path, tiles, damage):
-    Teachers(networks, tmp_path / "kept").answer(tiles[:50], ROWS, lambda *_: None)
+    Teachers(networks, tmp_path / "kept").answer(tiles[:50], lambda *_: None)
     (path,) = (tmp_path / "kept").iterdir()
     if damage is None:
         np.save(path, np.zeros((49, 10), np.float16))
     else:
         path.write_bytes(damage)
     with pytest.raises(InputError, match="delete it, and it is made again"):
-        Teachers(networks, tmp_path / "kept").answer(tiles[:50], ROWS, lambda *_: None)
+        Teachers(networks, tmp_path / "kept").answer(tiles[:50], lambda *_: None)
 
 
 # ---- A training with teachers ----
@@ -200,7 +170,7 @@ def test_training_trains_its_teachers_on_the_same_rows_and_learns_from_them(reci
 
     monkeypatch.setattr(keras.Model, "fit", watch)
     run = train(Settings(recipe, data, passes=3, seed=4), tmp_path / "run", tiny.Told())
-    teachers = [Run(run.folder / "teachers" / "tiny" / f"seed-{seed}") for seed in range(2)]
+    teachers = [Run(run.folder / "teachers" / f"seed-{seed}") for seed in range(2)]
     for teacher in teachers:
         assert teacher.is_finished
         assert teacher.settings()["split"] == run.settings()["split"]
@@ -235,7 +205,7 @@ def test_share_says_whom_a_network_believes(tmp_path, tiles, labels, share):
     wrong = training.create_run(
         dataclasses.replace(asked, data=tmp_path / "false.npz"), run.folder, load_data(tmp_path / "false.npz")
     )
-    teacher = tmp_path / "honest" / "teachers" / "tiny" / "seed-0"
+    teacher = tmp_path / "honest" / "teachers" / "seed-0"
     about = json.loads((teacher / "run.json").read_text())
     about["data"]["sha256"] = wrong.settings()["data"]["sha256"]
     (teacher / "run.json").write_text(json.dumps(about))
@@ -275,10 +245,10 @@ def test_seeds_share_teachers_and_folds_have_their_own(recipe, tmp_path, data):
     assert not any((run.folder / "teachers").exists() for run in seeds)
     folds = train_folds(Settings(recipe, data, passes=1), tmp_path / "folds", 2, tiny.Told())
     page = render_page(RunFacts.read(folds[1].folder), [])
-    assert "2 networks of tiny, temperature 2; 80 % of the loss" in page
+    assert "2 networks of recipe tiny, temperature 2; 80 % of the loss" in page
     assert "seed 27, part 2 of 2" in page
-    assert all(Run(run.folder / "teachers" / "tiny" / "seed-1").is_finished for run in folds)
-    assert [Run(run.folder / "teachers" / "tiny" / "seed-0").settings()["split"]["fold"] for run in folds] == [0, 1]
+    assert all(Run(run.folder / "teachers" / "seed-1").is_finished for run in folds)
+    assert [Run(run.folder / "teachers" / "seed-0").settings()["split"]["fold"] for run in folds] == [0, 1]
 
 
 def test_teachers_of_another_run_are_used(recipe, tmp_path, data):
@@ -321,7 +291,7 @@ def test_refit_is_taught_by_the_same_teachers(recipe, tmp_path, data):
 
 def test_fast_training_has_fast_teachers(recipe, tmp_path, data):
     run = train(Settings(recipe, data, fast=True), tmp_path / "run", tiny.Told())
-    assert [len(Run(run.folder / "teachers" / "tiny" / f"seed-{seed}").history()) for seed in range(2)] == [1, 1]
+    assert [len(Run(run.folder / "teachers" / f"seed-{seed}").history()) for seed in range(2)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -331,10 +301,7 @@ def test_fast_training_has_fast_teachers(recipe, tmp_path, data):
         ({"variations": 0}, "teaching: variations=0"),
         ({"temperature": 0}, "teaching: temperature=0: it must be more than 0"),
         ({"share": 1.1}, "teaching: share=1.1: it must be 0 to 1"),
-        ({"recipes": "logistic"}, "teaching: recipes='logistic': it must be a list of recipes, one or more"),
-        ({"recipes": []}, r"teaching: recipes=\[\]: it must be a list"),
-        ({"recipes": ["logistic", "logistic"]}, "two have the same name"),
-        ({"recipes": ["logstic"]}, "no recipe is called 'logstic': did you mean logistic?"),
+        ({"recipe": "logstic"}, "no recipe is called 'logstic': did you mean logistic?"),
     ],
 )
 def test_teaching_that_makes_no_sense_is_refused(tmp_path, data, wrong, said):

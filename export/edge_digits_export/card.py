@@ -83,10 +83,7 @@ def _training(source: dict[str, Any]) -> str:
     rows = f"{data['training_rows']:,} rows of {data['name']}"
     text = f"{how}, on {rows} (SHA-256 of its pixels and labels `{data['sha256']}`)."
     if taught := source.get("teaching"):
-        recipes = " and ".join(f"`{recipe}`" for recipe in taught["recipes"])
-        kind, each = ("recipes", " of each") if len(taught["recipes"]) > 1 else ("recipe", "")
-        networks = f"{taught['networks']} network{'s' if taught['networks'] > 1 else ''}{each}"
-        text += f" Taught on the same rows by {kind} {recipes} ({networks})."
+        text += f" Taught on the same rows by recipe `{taught['recipe']}` ({taught['networks']} of its networks)."
     if source.get("refit"):
         return f"{text} Nothing was held out, and the network after the last pass is the one."
     if source.get("pass"):

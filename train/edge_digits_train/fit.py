@@ -25,6 +25,9 @@ from edge_digits_train.recipe import Recipe
 from edge_digits_train.runs import PassResult, Run
 from edge_digits_train.teaching import Teachers, TeachingLoss, label_accuracy, label_loss
 
+SCORE_WEIGHT = 1.0
+"""Of the digit score's part in the loss, against that of the digits."""
+
 
 class Progress(Protocol):
     """What a training tells while it runs."""
@@ -62,16 +65,13 @@ class PassData:
     order: NDArray[np.int64]
     spoiled: NDArray[np.bool_] | None = None
     """(n,): of a scored network, tiles that nobody can ask to be taken for a digit."""
-    rows: int | None = None
-    """The first so many tiles are of rows, the others of pictures; all where it is None."""
 
     def targets(self, teachers: Teachers | None, progress: Progress) -> NDArray[Any]:
         """In the order of showing: the labels, (m,), 0 for no digit; (m, 11) with what the teachers answer."""
         labels = np.where(self.labels == NO_DIGIT, np.uint8(0), self.labels)
         if teachers is None:
             return labels[self.order]
-        plain = np.arange(len(self.tiles)) < (len(self.tiles) if self.rows is None else self.rows)
-        answers = teachers.answer(self.tiles, plain if self.spoiled is None else plain & ~self.spoiled, progress.ask)
+        answers = teachers.answer(self.tiles, progress.ask)
         return np.column_stack([labels, answers])[self.order].astype(np.float32)
 
     def by_output(self, targets: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.float32]]]:
@@ -150,7 +150,7 @@ class Training:
         if self.picture_tiles is None:
             return PassData(tiles, rows.labels, order)
         tiles, spoiled = self.picture_tiles.spoil(tiles, rows.labels, drawn)
-        return PassData(tiles, rows.labels, order, spoiled, len(self.training))
+        return PassData(tiles, rows.labels, order, spoiled)
 
 
 def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
@@ -282,8 +282,7 @@ def _compile(network: keras.Model, recipe: Recipe, steps: int) -> None:
     if recipe.pictures is not None:
         asked = {
             "loss": {PROBABILITIES: loss, SCORE: "binary_crossentropy"},
-            # Teachers pull at a temperature, and as much harder than labels.
-            "loss_weights": {PROBABILITIES: 1.0, SCORE: recipe.teaching.temperature if recipe.teaching else 1.0},
+            "loss_weights": {PROBABILITIES: 1.0, SCORE: SCORE_WEIGHT},
             "weighted_metrics": {PROBABILITIES: metrics, SCORE: []},
         }
     by_xla = keras.backend.backend() == "jax"  # on a CPU, convolutions take four times as long by it

@@ -175,8 +175,7 @@ def _variation(augmentation: dict[str, Any]) -> str:
 
 
 def _teaching(taught: dict[str, Any]) -> str:
-    recipes = " and ".join(Path(recipe).stem for recipe in taught["recipes"])
-    teachers = f"{taught['networks']} networks of {recipes}" if taught["networks"] > 1 else recipes
+    teachers = f"{taught['networks']} networks of recipe {Path(taught['recipe']).stem}"
     share = f"{100 * taught['share']:g} % of the loss comes from their answers"
     variations = f"{taught['variations']} variations of each row"
     return f"{teachers}, temperature {taught['temperature']:g}; {share} on {variations}"

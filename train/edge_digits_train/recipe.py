@@ -212,13 +212,8 @@ def _check(recipe: Recipe) -> None:
 
 
 def _check_teaching(teaching: Teaching) -> None:
-    if isinstance(teaching.recipes, str) or not teaching.recipes:
-        raise UsageError(f"teaching: recipes={teaching.recipes!r}: it must be a list of recipes, one or more")
-    names = [Path(recipe).stem for recipe in teaching.recipes]
-    for recipe in teaching.recipes:
-        find_recipe(recipe)
+    find_recipe(teaching.recipe)
     for what, right in (
-        (f"recipes={teaching.recipes!r}: two have the same name", len(set(names)) == len(names)),
         (f"networks={teaching.networks!r}: it must be 1 or more", _positive(teaching.networks)),
         (f"variations={teaching.variations!r}: it must be 1 or more", _positive(teaching.variations)),
         (f"temperature={teaching.temperature!r}: it must be more than 0", teaching.temperature > 0),

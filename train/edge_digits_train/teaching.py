@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_digits.errors import InputError
 from edge_digits.outputs import open_output
-from edge_digits_train.networks import PROBABILITIES, SCORE, load_network
+from edge_digits_train.networks import PROBABILITIES, load_network
 
 _LEAST = 1e-30
 """Of a probability whose logarithm is taken: far below what float32 answers differ in."""
@@ -31,15 +31,14 @@ _AT_ONCE = 1024
 class Teaching:
     """How a recipe's network is taught."""
 
-    recipes: Sequence[str]
-    """Of the teachers: the project's by name, your own by their paths."""
+    recipe: str
+    """Of the teachers: one of the project's by name, one of your own by its path."""
     networks: int
-    """Of each recipe, with seeds from 0 on; the logarithms of their probabilities are averaged."""
+    """Teachers, with seeds from 0 on; the logarithms of their probabilities are averaged."""
     temperature: float
     """Softens both answers before they are compared, so that the digits that a tile is not count, too."""
     share: float
-    """Of the loss that comes from the teachers' answers; the rest comes from the labels, and all of it where no teacher
-    knows what a tile shows: one that learnt from rows alone is not asked about tiles of pictures and spoiled ones."""
+    """Of the loss that comes from the teachers' answers; the rest comes from the labels."""
     variations: int
     """Of each row: the passes go through them in turn, so that the teachers are asked no more often than that."""
 
@@ -48,9 +47,8 @@ class Teaching:
 class TeachingLoss(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy with the labels, and with the teachers' answers at a temperature.
 
-    Targets are (n, 11): the label, and the mean logarithms of the teachers' probabilities, all 0 where no teacher was
-    asked; answers (n, 10) probabilities. The teachers' part is multiplied by the temperature's square, as its gradients
-    shrink with it.
+    Targets are (n, 11): the label, and the mean logarithms of the teachers' probabilities; answers (n, 10)
+    probabilities. The teachers' part is multiplied by the temperature's square, as its gradients shrink with it.
     """
 
     def __init__(self, temperature: float, share: float, **kwargs: Any) -> None:
@@ -62,8 +60,7 @@ class TeachingLoss(keras.losses.Loss):  # type: ignore[misc]
         taught = ops.softmax(y_true[:, 1:] / self.temperature)
         said = ops.log_softmax(_log(y_pred) / self.temperature)
         soft = -ops.sum(taught * said, axis=-1) * self.temperature**2
-        share = self.share * ops.cast(ops.any(y_true[:, 1:] < 0, axis=-1), soft.dtype)
-        return share * soft + (1 - share) * label_loss(y_true, y_pred)
+        return self.share * soft + (1 - self.share) * label_loss(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
         """What makes the same one again."""
@@ -93,32 +90,23 @@ class Teachers:
         """`networks`: their .keras files. `kept`: the folder; made with the first answers."""
         self._paths, self._kept = networks, kept
 
-    def answer(
-        self, tiles: NDArray[np.uint8], plain: NDArray[np.bool_], progress: Callable[[int, int], None]
-    ) -> NDArray[np.float16]:
+    def answer(self, tiles: NDArray[np.uint8], progress: Callable[[int, int], None]) -> NDArray[np.float16]:
         """The mean logarithms of the teachers' probabilities, (n, 10), for `tiles`, (n, 28, 28).
 
-        `plain`, (n,), says which are rows, varied at most; about the others only teachers that have a digit score are
-        asked, as they learnt from such tiles, and where there is none the answer is 0. Answers are kept under a hash of
-        networks and tiles, so that nobody is asked the same twice. `progress` is told how many of the tiles are
-        answered, and of how many. Raises InputError where a network cannot be loaded, OutputError where the folder
-        takes no more.
+        They are kept under a hash of networks and tiles, so that nobody is asked the same twice. `progress` is told how
+        many of the tiles are answered, and of how many. Raises InputError where a network cannot be loaded, OutputError
+        where the folder takes no more.
         """
-        asked = hashlib.blake2b(self._about, digest_size=16)
-        asked.update(np.ascontiguousarray(tiles).data)
-        asked.update(plain.tobytes())
-        path = self._kept / f"{asked.hexdigest()}.npy"
+        about = hashlib.blake2b(self._about + np.ascontiguousarray(tiles).data, digest_size=16).hexdigest()
+        path = self._kept / f"{about}.npy"
         if path.exists():
             return _load(path, len(tiles))
-        answers = np.zeros((len(tiles), 10), np.float16)
-        done = 0
-        for knowing, chosen in (self._networks, plain), (self._scored, ~plain):
-            for some in np.split(np.flatnonzero(chosen), range(_AT_ONCE, int(chosen.sum()), _AT_ONCE)):
-                if knowing and len(some):
-                    said = [np.log(np.maximum(_probabilities(network, tiles[some]), _LEAST)) for network in knowing]
-                    answers[some] = np.mean(said, axis=0)
-                done += len(some)
-                progress(done, len(tiles))
+        answers = np.empty((len(tiles), 10), np.float16)
+        for start in range(0, len(tiles), _AT_ONCE):
+            some = tiles[start : start + _AT_ONCE]
+            said = [np.log(np.maximum(_probabilities(network, some), _LEAST)) for network in self._networks]
+            answers[start : start + len(some)] = np.mean(said, axis=0)
+            progress(start + len(some), len(tiles))
         self._kept.mkdir(exist_ok=True)
         with open_output(str(path), force=True, binary=True) as out:
             np.save(out, answers)
@@ -131,10 +119,6 @@ class Teachers:
     @cached_property
     def _networks(self) -> list[keras.Model]:
         return [load_network(path, training=False) for path in self._paths]
-
-    @property
-    def _scored(self) -> list[keras.Model]:
-        return [network for network in self._networks if SCORE in network.output_names]
 
 
 def _probabilities(network: keras.Model, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

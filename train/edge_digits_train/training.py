@@ -253,14 +253,13 @@ def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, pr
     first = Run(run.folder.parent) if settings["refit"] else run
     split = Split(**first.settings()["split"])
     teachers = []
-    for recipe in teaching.recipes:
-        for seed in range(teaching.networks):
-            teacher = Run(folder / Path(recipe).stem / f"seed-{seed}")
-            if not teacher.exists:
-                asked = Settings(recipe, settings["data"]["path"], seed=seed, fast=settings["fast"])
-                create_run(asked, teacher.folder, data, split=split)
-            _check_teacher(teacher, settings["data"]["sha256"], split)
-            teachers.append(fit_run(teacher, data, progress))
+    for seed in range(teaching.networks):
+        teacher = Run(folder / f"seed-{seed}")
+        if not teacher.exists:
+            asked = Settings(teaching.recipe, settings["data"]["path"], seed=seed, fast=settings["fast"])
+            create_run(asked, teacher.folder, data, split=split)
+        _check_teacher(teacher, settings["data"]["sha256"], split)
+        teachers.append(fit_run(teacher, data, progress))
     return Teachers([teacher.best for teacher in teachers], folder / "answers")
 
 
@@ -276,7 +275,7 @@ def _teachers_of(folder: Path) -> Path:
     run = Run(folder)
     teachers = run.settings().get("teachers") if run.exists else "teachers"
     found = (folder / teachers).resolve() if teachers else None
-    if found is None or not any(part_runs(part) for part in found.glob("*/")):
+    if found is None or not part_runs(found):
         raise UsageError(f"--teachers {folder}: has none; name a run that was taught by some")
     return found
 
