@@ -291,6 +291,25 @@ def test_interrupted_and_resumed_training_ends_as_one_never_interrupted(tmp_path
     assert len({result.learning_rate for result in whole.history()}) == rates
 
 
+def test_batch_normalisation_has_the_statistics_of_the_averaged_network(tmp_path, data, monkeypatch):
+    shown = []
+    fit = keras.Model.fit
+
+    def watch(self, x, y, **named):
+        shown.append(x)
+        return fit(self, x, y, **named)
+
+    monkeypatch.setattr(keras.Model, "fit", watch)
+    recipe = tiny.write_recipe(tmp_path, optimizer=tiny.AVERAGED, more="keep='last'")
+    network = keras.models.load_model(train(Settings(recipe, data, passes=3), tmp_path / "run", tiny.Told()).best)
+    (norm,) = (layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+    before = keras.Model(network.inputs, norm.input).predict(shown[-1], verbose=0)
+    np.testing.assert_allclose(norm.moving_mean, before.mean(axis=(0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(norm.moving_variance, before.var(axis=(0, 1, 2)), rtol=0.02)
+    (dropout,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Dropout))
+    assert (norm.momentum, dropout.rate) == (0.8, 0.2)
+
+
 def test_training_interrupted_in_its_first_pass_is_resumed_from_the_start(trained, recipe, tmp_path, data):
     with pytest.raises(KeyboardInterrupt):
         train(Settings(recipe, data, passes=3, seed=5), tmp_path / "run", tiny.Told(stop_in_pass=1))

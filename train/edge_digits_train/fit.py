@@ -29,6 +29,12 @@ SCORE_WEIGHT = 1.0
 """Of the digit score's part in the loss, against that of the digits."""
 
 
+SETTLED = 20_000
+"""Tiles of a pass from which batch normalisation takes its mean and variance anew."""
+_AT_ONCE = 500
+"""Tiles in a go."""
+
+
 class Progress(Protocol):
     """What a training tells while it runs."""
 
@@ -208,6 +214,8 @@ def fit(training: Training, progress: Progress) -> list[PassResult]:
             targets = data.targets(training.teachers, progress)
             _seed_dropout(network, training.seed, number)
             loss, accuracy = _fit_pass(network, data, targets, training.recipe.batch, progress)
+            if network.optimizer.use_ema:
+                settle_norms(network, data.tiles[data.order[:SETTLED]])
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
             found = evaluate_network(network, training.validation, run, number) if len(training.validation) else None
@@ -295,6 +303,28 @@ def _is_best(history: Sequence[PassResult], training: Training) -> bool:
         return training.is_over(history)
     *earlier, newest = (result.rank for result in history)
     return newest > max(earlier, default=(-1.0, 0.0))
+
+
+def settle_norms(network: keras.Model, tiles: NDArray[np.uint8]) -> None:
+    """Gives batch normalisation the mean and the variance that `tiles`, (n, 28, 28), have in this network.
+
+    Its own running ones are of the last few steps, and of weights that were not averaged (Izmailov and others, 2018,
+    arXiv:1803.05407, section 3.2).
+    """
+    momenta = {layer: layer.momentum for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    rates = {layer: layer.rate for layer in network.layers if isinstance(layer, keras.layers.Dropout)}
+    if not momenta:
+        return
+    for dropout in rates:
+        dropout.rate = 0.0
+    for i, some in enumerate(np.array_split(tiles, max(1, len(tiles) // _AT_ONCE))):
+        for norm in momenta:
+            norm.momentum = i / (i + 1)  # the mean over all goes so far
+        network(some, training=True)
+    for norm, momentum in momenta.items():
+        norm.momentum = momentum
+    for dropout, rate in rates.items():
+        dropout.rate = rate
 
 
 def _seed_dropout(network: keras.Model, seed: int, number: int) -> None:
