@@ -249,16 +249,42 @@ def test_scattered_digits_are_read_where_they_stand(reader: Reader) -> None:
     assert right / count >= 0.95
 
 
-def test_lines_of_single_digits_are_no_steep_line(reader: Reader) -> None:
-    """Digits that stand one below the other, each a little to the right, as a list of them does."""
+@pytest.mark.parametrize(("across", "down"), [(90, 100), (65, 50), (80, 60)])
+def test_lines_of_single_digits_are_no_steep_line(reader: Reader, across: int, down: int) -> None:
+    """Digits that stand one below the other, each to the right of the last, as on a staircase."""
     for seed in range(6):
-        image = np.full((420, 420), 255, np.uint8)
+        image = np.full((440, 420), 255, np.uint8)
         text = digits(seed, 4)
         for place, digit in enumerate(text):
             one = write_number(digit, height=40, size=(80, 60), seed=seed + place).image
-            x, y = 40 + 90 * place, 20 + 100 * place
-            image[y : y + 80, x : x + 60] = one
+            x, y = 40 + across * place, 20 + down * place
+            image[y : y + 80, x : x + 60] = np.minimum(image[y : y + 80, x : x + 60], one)
         assert reader.read(image).lines == list(text)
+
+
+@pytest.mark.parametrize("light", [205, 220])
+def test_tinted_fields_of_a_form_are_no_sheets(reader: Reader, light: int) -> None:
+    """Writing beside what looks like a sheet is read, too."""
+    right = 0
+    for seed in range(12):
+        text = digits(seed, 3)
+        image = np.full((200, 420), 250, np.uint8)
+        image[20:180, 20:140] = light
+        for place, digit in enumerate(text):
+            one = write_number(digit, height=60, size=(140, 100), seed=seed + place).image
+            field = image[30:170, 30 + 140 * place : 130 + 140 * place]
+            np.minimum(field, one, out=field)
+        right += reader.read(image).text == text
+    assert right >= 11
+
+
+def test_tall_leaning_ones_within_numbers_are_no_slashes(reader: Reader) -> None:
+    """1s of MNIST that lean, a fifth higher than the digits beside them, on their base line."""
+    for seed in range(20):
+        sides = write_number(digits(seed, 1), digits(seed + 30, 1), height=50, size=(260, 100), seed=seed).image
+        one = write_number("1", height=60, size=(130, 90), seed=seed).image
+        image = np.hstack([sides[:130], one, sides[130:]])
+        assert not any(rejected.reason == "a slash" for rejected in reader.read(image).rejected)
 
 
 def test_lines_come_from_top_to_bottom_and_their_digits_from_left_to_right(reader: Reader) -> None:

@@ -12,9 +12,12 @@ from edge_digits.ways import Part
 
 
 def stroke(
-    lean: float, height: int = 60, flag: bool = False, x: int = 0, line: int = 0, touching: bool = False
+    lean: float, height: int = 60, flag: bool = False, x: int = 0, line: int = 0, touching: bool = False, y: int = -10
 ) -> Part:
-    """A straight stroke that the network takes for a 1, leaning to the right by a share of its height."""
+    """A straight stroke that the network takes for a 1, leaning to the right by a share of its height.
+
+    The digits beside it are 60 pixels high, from y = 0 on.
+    """
     width = round(abs(lean) * height)
     canvas = np.zeros((height + 20, width + 60), np.uint8)
     foot, head = (30, height + 10), (30 + width, 10)
@@ -23,7 +26,7 @@ def stroke(
     cv2.line(canvas, foot, head, 255, 5, cv2.LINE_AA)
     if flag:
         cv2.line(canvas, head, (head[0] - 22, head[1] + 14), 255, 5, cv2.LINE_AA)
-    return part(1, canvas, x, line, touching)
+    return part(1, canvas, x, line, touching, y)
 
 
 def digit(number: int, x: int = 0, height: int = 60, line: int = 0, slant: float = 0.0) -> Part:
@@ -33,10 +36,10 @@ def digit(number: int, x: int = 0, height: int = 60, line: int = 0, slant: float
     return part(number, np.asarray(cv2.warpAffine(canvas, turn, canvas.shape[::-1]), np.uint8), x, line)
 
 
-def part(number: int, canvas: np.ndarray, x: int, line: int, touching: bool = False) -> Part:
+def part(number: int, canvas: np.ndarray, x: int, line: int, touching: bool = False, y: int = 0) -> Part:
     rows, columns = np.flatnonzero(canvas.any(axis=1)), np.flatnonzero(canvas.any(axis=0))
     ink = np.ascontiguousarray(canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    region = Region((x, 0, ink.shape[1], ink.shape[0]), ink, line, touching)
+    region = Region((x, y, ink.shape[1], ink.shape[0]), ink, line, touching)
     probabilities = np.full(10, 0.01, np.float32)
     probabilities[number] = 0.91
     return Part(region, np.zeros((28, 28), np.uint8), probabilities, 1.0)
@@ -60,9 +63,13 @@ def test_a_tall_stroke_that_leans_to_the_right_is_a_slash(lean: float, height: i
     "one",
     [
         stroke(0.5, 60, x=120), stroke(0.25, 80, x=120), stroke(0.0, 90, x=120), stroke(-0.5, 80, x=120),
-        stroke(0.4, 80, flag=True, x=120), stroke(0.5, 80, x=120, touching=True),
+        stroke(0.4, 80, flag=True, x=120), stroke(0.5, 80, x=120, touching=True), stroke(0.5, 80, x=120, y=-25),
+        stroke(0.5, 80, x=120, y=0),
     ],
-    ids=["as high as the others", "hardly leaning", "upright", "leaning to the left", "with a flag", "cut off another"],
+    ids=[
+        "as high as the others", "hardly leaning", "upright", "leaning to the left", "with a flag", "cut off another",
+        "on the base line", "hanging low",
+    ],
 )  # fmt: skip
 def test_a_one_is_no_slash(one: Part) -> None:
     assert not is_slash(one)

@@ -33,8 +33,8 @@ DESK = 2 / 100, 5 / 100, 10 / 100
 """Shares of the picture's longer side at which a desk is looked for beside a sheet: a stroke ends before."""
 SHARP = 0.8
 """Share of what an edge rises by from the second of these places that it rises by from the first; a shadow is soft."""
-LIGHT_SIDE = 32
-"""Pixels of the longer side on which the light on the paper is carried on beside it."""
+LIGHT_SIDE, REACH = 32, 1.6
+"""Pixels of the longer side on which the light on the paper is carried on beside it, and how far it is smoothed."""
 
 
 def find_sheets(gray: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -60,15 +60,24 @@ def find_sheets(gray: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return None
 
 
+def beside_sheets(sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """1 where none of the sheets, (H, W), nor the edge of one is."""
+    edge = np.ones((round(max(sheets.shape) * EDGE_OF_SHEET) * 4 + 3,) * 2, np.uint8)
+    return np.asarray(1 - cv2.dilate(sheets, edge), np.uint8)
+
+
 def without_desk(gray: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture, (H, W) uint8, with paper in place of what lies beside sheets: as bright as they are nearby."""
+    if not sheets.any():
+        return np.zeros_like(gray)
     scale = LIGHT_SIDE / max(gray.shape)
     size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
-    share = cv2.resize(sheets.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    light = cv2.resize(gray * sheets.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    share, light = (cv2.GaussianBlur(each, (0, 0), LIGHT_SIDE / 20) for each in (share, light))
-    nowhere = 1e-3  # as good as no paper near
-    near = (light + nowhere * light.sum() / share.sum()) / (share + nowhere)
+    share, light = (
+        cv2.GaussianBlur(cv2.resize(each, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), REACH)
+        for each in (sheets * np.uint8(255), gray * sheets)
+    )
+    nowhere = 0.25  # of 255: as good as no paper near
+    near = 255 * (light + nowhere * light.sum() / share.sum()) / (share + nowhere)
     paper = np.asarray(cv2.resize(near.clip(0, 255), gray.shape[::-1]), np.uint8)
     return np.where(sheets > 0, gray, paper)
 

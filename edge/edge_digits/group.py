@@ -35,12 +35,16 @@ HALVES = 2.5
 MIN_PIECE = 6
 """A piece is at least one in so many parts of the digit's height: smaller, it adds nothing, or the digit is none."""
 BREAK = 0.7
-"""Strokes that may lie between the halves of a digit that is broken across."""
+"""Strokes that may lie between the halves of a digit that is broken across …"""
+ABOVE = 0.35
+"""… and the share of the narrower one's width by which the one stands above the other."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
 
-SLOPES = -0.3, 0.3, -0.5, 0.5, -0.7, 0.7
+SLOPES = -0.3, 0.3, -0.5, 0.5
 """Of lines on a sheet that is turned; what is less steep needs no telling."""
+LOWER = 0.9
+"""Heights of a digit by which the next one of such a line is lower or higher at most: a staircase is no line."""
 MOST_SLOPED = 100
 """Digits: of more, lines are taken to be level."""
 APART = 1.5
@@ -80,7 +84,7 @@ def _belongs(piece: Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[
     fitting = (along >= -gap) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
     stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
     # Broken across: halves as high as each other, but nearer than lines of writing come.
-    broken = (across >= 0) & (-along <= max(1.5, BREAK * stroke)) & (along <= 0)
+    broken = (across >= ABOVE * np.minimum(piece.w, w)) & (-along <= max(1.5, BREAK * stroke)) & (along <= 0)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
     beside = (piece.h < 0.6 * h) & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
     wide = np.maximum(piece.right, x + w) - np.minimum(piece.x, x)
@@ -193,6 +197,11 @@ def _are_straight(lines: list[list[Piece]], slope: float) -> bool:
     for one, other in (pair for line in lines for pair in pairwise(line)):
         along = other.x + other.w / 2 - one.x - one.w / 2
         down = other.y + other.h / 2 - one.y - one.h / 2
-        if other.x - one.right > APART * max(one.h, other.h) or abs(down - slope * along) > OFF_LINE * along:
+        high = max(one.h, other.h)
+        if (
+            other.x - one.right > APART * high
+            or abs(down) > LOWER * high
+            or abs(down - slope * along) > OFF_LINE * along
+        ):
             return False
     return True

@@ -14,7 +14,9 @@ from edge_digits.reading import Rejected
 from edge_digits.ways import Part
 
 TALLER = 1.15
-"""Times the height of the digits about it that a slash is high at least."""
+"""Times the height of the digits about it that a slash is high at least …"""
+BEYOND = 0.05
+"""… and the share of it by which it begins above the digits to both sides, and ends below them."""
 LEAN = 0.33
 """By how much of its height a slash leans to the right at least: 18° …"""
 MORE = 0.1
@@ -28,26 +30,39 @@ def set_slashes_apart(parts: Sequence[Part]) -> tuple[list[Part], list[Rejected]
 
     A slash is a straight stroke that stands between digits of its line, taller than they are, and leans more.
     """
-    slashes: list[Part] = []
-    for _, line in groupby(parts, key=lambda part: part.region.line):
-        slashes += _slashes_of(list(line))
-    kept = [part for part in parts if not any(part is slash for slash in slashes)]
-    return kept, [Rejected(slash.region.box, "a slash") for slash in slashes]
+    kept: list[Part] = []
+    slashes: list[Rejected] = []
+    for _, group in groupby(parts, key=lambda part: part.region.line):
+        line = list(group)
+        places = _slashes_of(line)
+        kept += [part for i, part in enumerate(line) if i not in places]
+        slashes += [Rejected(line[i].region.box, "a slash") for i in places]
+    return kept, slashes
 
 
-def _slashes_of(line: Sequence[Part]) -> list[Part]:
-    places = [i for i, part in enumerate(line) if part.probabilities.argmax() != 1]
-    between = line[places[0] : places[-1]] if places else []
-    bars = [part for part in between if part.probabilities.argmax() == 1 and not part.region.touching]
+def _slashes_of(line: Sequence[Part]) -> list[int]:
+    """Which parts of a line are slashes."""
+    digits = [i for i, part in enumerate(line) if part.probabilities.argmax() != 1]
+    bars = [i for i in range(digits[0], digits[-1]) if line[i].probabilities.argmax() == 1] if digits else []
     if not bars:
         return []
-    height = TALLER * quantile([line[i].region.box[3] for i in places], 0.5)
-    lean = max(LEAN, MORE + quantile([_lean(line[i].region)[0] for i in places], 0.5))
-    return [part for part in bars if part.region.box[3] >= height and _is_straight(part.region, lean)]
+    height = quantile([line[i].region.box[3] for i in digits], 0.5)
+    lean = max(LEAN, MORE + quantile([_lean(line[i].region)[0] for i in digits], 0.5))
+    return [
+        i for i in bars if _stands_out([part.region for part in line[i - 1 : i + 2]], height) and _leans(line[i], lean)
+    ]
 
 
-def _is_straight(region: Region, least: float) -> bool:
-    lean, off = _lean(region)
+def _stands_out(regions: Sequence[Region], height: float) -> bool:
+    """Whether the second of three is taller than digits of this height, and higher and lower than the other two."""
+    (_, left, _, left_high), (_, top, _, high), (_, right, _, right_high) = (region.box for region in regions)
+    above, below = min(left, right) - top, top + high - max(left + left_high, right + right_high)
+    return not regions[1].touching and high >= TALLER * height and min(above, below) >= BEYOND * height
+
+
+def _leans(part: Part, least: float) -> bool:
+    """Whether it is a straight stroke that leans to the right by so much of its height."""
+    lean, off = _lean(part.region)
     return lean >= least and off <= THIN
 
 
