@@ -83,7 +83,8 @@ def _training(source: dict[str, Any]) -> str:
     rows = f"{data['training_rows']:,} rows of {data['name']}"
     text = f"{how}, on {rows} (SHA-256 of its pixels and labels `{data['sha256']}`)."
     if taught := source.get("teaching"):
-        text += f" Taught on the same rows by recipe `{taught['recipe']}` ({taught['networks']} of its networks)."
+        rows = "" if source.get("refit") else " on the same rows"
+        text += f" Taught{rows} by recipe `{taught['recipe']}` ({taught['networks']} of its networks)."
     if source.get("refit"):
         return f"{text} Nothing was held out, and the network after the last pass is the one."
     if source.get("pass"):
