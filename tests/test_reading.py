@@ -311,6 +311,15 @@ def test_a_slash_is_passed_over_where_the_pattern_has_one() -> None:
     assert np.mean([dates.read(picture.image).text == picture.text for picture in pictures]) >= 0.9
 
 
+def test_a_slash_is_passed_over_where_the_count_says_that_it_is_too_much() -> None:
+    four = Reader(count=4)
+    pictures = [marked_number(seed, "/") for seed in range(20)]
+    assert np.mean([four.read(picture.image).text == picture.text for picture in pictures]) >= 0.9
+    fives = [number(seed, height=60) for seed in range(10)]
+    all_of_them = Reader(count=3)
+    assert np.mean([all_of_them.read(picture.image).text == picture.text for picture in fives]) >= 0.9
+
+
 def test_a_wrong_count_is_not_read_with_confidence() -> None:
     """Digits that do not touch are cut only because there are said to be more: that is nothing to be sure of."""
     four = Reader(count=4)

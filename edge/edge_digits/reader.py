@@ -103,7 +103,7 @@ class Reader:
     ) -> None:
         if count is not None and pattern is not None:
             raise UsageError("--count and --pattern exclude each other: a pattern says how many digits there are")
-        self._form = None if count is None else Form.of_count(count)
+        self._form, self._count = None if count is None else Form.of_count(count), count
         if pattern is not None:
             self._form = Form.of_pattern(pattern)
         self.classifier = Classifier(model, engine=engine)
@@ -173,6 +173,9 @@ class Reader:
 
     def _trace_form(self, form: Form, image: NDArray[np.uint8], found: Found, wholes: list[Part]) -> Trace:
         """The reading of a known form: the likeliest of all ways to cut what was found."""
+        if self._count is not None and len(wholes) > self._count:
+            wholes, slashes = set_slashes_apart(wholes)
+            found = replace(found, rejected=(*found.rejected, *slashes))
         most = MOST_CUT if len(wholes) <= MANY else None
         fit = form.fit([find_ways(whole, self.ask, most) for whole in wholes])
         if fit is None:
