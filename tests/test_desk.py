@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pictures import Tiles, compose, lit, noisy, some, write_number
 
 from edge_digits import Reader
-from edge_digits.desk import find_sheets, without_desk
+from edge_digits.desk import beside_sheets, find_sheets, on_one_paper, without_desk
 
 SIDE = 400
 
@@ -80,6 +80,23 @@ def test_beside_a_sheet_is_paper_as_bright_as_it_is_nearby() -> None:
     nearby = (cv2.dilate(np.where(sheets > 0, image, 0).astype(np.uint8), np.ones((61, 61), np.uint8)))[beside]
     assert np.median(np.abs(freed[beside].astype(int) - nearby)) < 40
     assert freed[~covered].min() > 100 > image[~covered].min()
+
+
+@pytest.mark.parametrize("desk", [130, 170])
+def test_sheets_become_as_bright_as_the_desk(desk: float) -> None:
+    image, covered = place([(note("305", 1), TURNED)], desk, "lamp")
+    sheets = find_sheets(image)
+    assert sheets is not None
+    level = on_one_paper(image, sheets, beside_sheets(sheets)).astype(int)
+    assert (level[beside_sheets(sheets) > 0] == image[beside_sheets(sheets) > 0]).all()
+    edge = cv2.dilate(covered.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    rim = cv2.erode(covered.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    ring, within = edge & ~covered, rim & ~(cv2.erode(covered.astype(np.uint8), np.ones((25, 25), np.uint8)) > 0)
+    assert (
+        abs(np.median(level[ring]) - np.median(level[within])) < 15 < np.median(image[within]) - np.median(image[ring])
+    )
+    ink = sheets.astype(bool) & (image < np.median(image[within]) - 100)
+    assert np.median(level[ink]) < np.median(level[within]) - 60
 
 
 def test_digits_are_no_sheets(tiles: Tiles, labels: NDArray[np.int64]) -> None:

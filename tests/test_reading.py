@@ -262,7 +262,7 @@ def test_lines_of_single_digits_are_no_steep_line(reader: Reader, across: int, d
         assert reader.read(image).lines == list(text)
 
 
-@pytest.mark.parametrize("light", [205, 220])
+@pytest.mark.parametrize("light", [150, 180, 205, 220])
 def test_tinted_fields_of_a_form_are_no_sheets(reader: Reader, light: int) -> None:
     """Writing beside what looks like a sheet is read, too."""
     right = 0

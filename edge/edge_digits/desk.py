@@ -68,18 +68,29 @@ def beside_sheets(sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def without_desk(gray: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The picture, (H, W) uint8, with paper in place of what lies beside sheets: as bright as they are nearby."""
-    if not sheets.any():
-        return np.zeros_like(gray)
+    return np.where(sheets > 0, gray, _carry_on(gray, sheets)).astype(np.uint8)
+
+
+def on_one_paper(gray: NDArray[np.uint8], sheets: NDArray[np.uint8], desk: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, (H, W) uint8, with the sheets as bright as the desk is, and what is neither as the desk."""
+    around = _carry_on(gray, desk)
+    level = np.clip(gray + around - _carry_on(gray, sheets), 0, 255)
+    return np.where(sheets > 0, level, np.where(desk > 0, gray, around)).astype(np.uint8)
+
+
+def _carry_on(gray: NDArray[np.uint8], places: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How bright it would be all over the picture, (H, W): as it is nearby on places, 1 in (H, W)."""
+    if not places.any():
+        return np.zeros(gray.shape, np.float32)
     scale = LIGHT_SIDE / max(gray.shape)
     size = max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale))
     share, light = (
         cv2.GaussianBlur(cv2.resize(each, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), REACH)
-        for each in (sheets * np.uint8(255), gray * sheets)
+        for each in (places * np.uint8(255), gray * places)
     )
-    nowhere = 0.25  # of 255: as good as no paper near
+    nowhere = 0.25  # of 255: as good as none near
     near = 255 * (light + nowhere * light.sum() / share.sum()) / (share + nowhere)
-    paper = np.asarray(cv2.resize(near.clip(0, 255), gray.shape[::-1]), np.uint8)
-    return np.where(sheets > 0, gray, paper)
+    return np.asarray(cv2.resize(near.clip(0, 255), gray.shape[::-1]), np.float32)
 
 
 def _outlines(gray: NDArray[np.uint8]) -> Iterator[list[tuple[NDArray[np.int32], float]]]:

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.desk import beside_sheets, find_sheets, without_desk
+from edge_digits.desk import beside_sheets, find_sheets, on_one_paper, without_desk
 from edge_digits.group import MIN_HEIGHT, join_pieces, lines_of, sort_out, unstack
 from edge_digits.ink import INK_LEVEL, Ink, find_ink, has_light_ink, shrink
 from edge_digits.levels import count_levels, percentile
@@ -143,16 +143,17 @@ def _look_closer(gray: NDArray[np.uint8], window: Box, lowest: float) -> Found:
 def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
     """What is in a picture, (H, W) uint8, all boxes in its own pixels; and the strokes that it was made of.
 
-    Of sheets on a desk only what is on them, unless there is writing beside them, too: then they are fields of a form.
+    Of sheets on a desk only what is on them, unless there is writing beside them, too, as beside fields of a form.
     """
     sheets = find_sheets(gray)
     if sheets is None:
         return _search_all(gray)
     found, strokes = _search_all(without_desk(gray, sheets))
-    beside, _ = _search_all(without_desk(gray, beside_sheets(sheets)))
+    desk = beside_sheets(sheets)
+    beside, _ = _search_all(without_desk(gray, desk))
     heights = [region.box[3] for region in found.regions]
     if any(min(heights, default=0) <= 2 * region.box[3] <= 4 * max(heights, default=0) for region in beside.regions):
-        return _search_all(gray)
+        return _search_all(on_one_paper(gray, sheets, desk))
     return found, strokes
 
 
