@@ -207,7 +207,8 @@ MET = [
     Property("a desk all round", lambda n: on_a_desk(n, ("dark", "grey", "wooden")[n % 3]), 24, 0.95),
     Property("a sheet turned by 17° to 26°", on_a_turned_sheet, 24, 0.8),
     Property("a desk all round, under a lamp", on_a_lit_desk, 24, 0.9),
-    *(Property(f"{mark} between digits", partial(marked_number, mark=mark), 20, 0.9) for mark in ".-:/"),
+    *(Property(f"{mark} between digits", partial(marked_number, mark=mark), 20, 0.95) for mark in ".-:"),
+    Property("/ between digits", partial(marked_number, mark="/"), 20, 0.9),
 ]
 MISSED = [
     Property("digits broken in two, far apart", lambda n: number(n, height=60, broken=(0.1, 0.5)), 30, 0.8),
