@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pictures import Tiles, compose, lit, noisy, some, write_number
 
 from edge_digits import Reader
-from edge_digits.desk import beside_sheets, find_sheets, on_one_paper, without_desk
+from edge_digits.desk import desk_beside, find_sheets, on_one_paper, without_desk
 
 SIDE = 400
 
@@ -87,8 +87,8 @@ def test_sheets_become_as_bright_as_the_desk(desk: float) -> None:
     image, covered = place([(note("305", 1), TURNED)], desk, "lamp")
     sheets = find_sheets(image)
     assert sheets is not None
-    level = on_one_paper(image, sheets, beside_sheets(sheets)).astype(int)
-    assert (level[beside_sheets(sheets) > 0] == image[beside_sheets(sheets) > 0]).all()
+    level = on_one_paper(image, sheets, desk_beside(sheets)).astype(int)
+    assert (level[desk_beside(sheets) > 0] == image[desk_beside(sheets) > 0]).all()
     edge = cv2.dilate(covered.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     rim = cv2.erode(covered.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     ring, within = edge & ~covered, rim & ~(cv2.erode(covered.astype(np.uint8), np.ones((25, 25), np.uint8)) > 0)

@@ -60,7 +60,7 @@ def find_sheets(gray: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return None
 
 
-def beside_sheets(sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def desk_beside(sheets: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """1 where none of the sheets, (H, W), nor the edge of one is."""
     edge = np.ones((round(max(sheets.shape) * EDGE_OF_SHEET) * 4 + 3,) * 2, np.uint8)
     return np.asarray(1 - cv2.dilate(sheets, edge), np.uint8)

@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.desk import beside_sheets, find_sheets, on_one_paper, without_desk
+from edge_digits.desk import desk_beside, find_sheets, on_one_paper, without_desk
 from edge_digits.group import MIN_HEIGHT, join_pieces, lines_of, sort_out, unstack
 from edge_digits.ink import INK_LEVEL, Ink, find_ink, has_light_ink, shrink
 from edge_digits.levels import count_levels, percentile
@@ -44,7 +44,7 @@ MARGIN = 1 / 40
 GROUND_WINDOW = 1 / 3
 """Share of the picture's longer side: what is wider is ground, not stroke."""
 SHEET_WINDOW = 1 / 10
-"""The same, where what was found is no writing, but the desk beside a sheet, or a shadow on it."""
+"""The same, where what was found is no writing, but a sheet of paper, or the desk it lies on."""
 NARROW = 5
 """The same in strokes, where ink reaches the border of the picture and may be the corner of a shadow."""
 FAINTER = 0.9
@@ -149,7 +149,7 @@ def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
     if sheets is None:
         return _search_all(gray)
     found, strokes = _search_all(without_desk(gray, sheets))
-    desk = beside_sheets(sheets)
+    desk = desk_beside(sheets)
     beside, _ = _search_all(without_desk(gray, desk))
     heights = [region.box[3] for region in found.regions]
     if any(min(heights, default=0) <= 2 * region.box[3] <= 4 * max(heights, default=0) for region in beside.regions):
@@ -190,7 +190,7 @@ def _search_all(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
 
 
 def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | None:
-    """The ink of a picture; None where there is none above the noise.
+    """The ink of a picture, without a desk that was not told from its sheet; None where there is none above the noise.
 
     Where it is no writing, or reaches the border as a shadow may, the ground is taken anew, with a lesser window.
     """

@@ -40,7 +40,6 @@ ABOVE = 0.35
 """… and the share of the narrower one's width by which the one stands above the other."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
-
 SLOPES = -0.3, 0.3, -0.5, 0.5
 """Of lines on a sheet that is turned; what is less steep needs no telling."""
 LOWER = 0.9

@@ -113,10 +113,6 @@ class Piece:
         """(h, w): 255 on its ink, 0 beside it."""
         return mask_of(labels[self.y : self.bottom, self.x : self.right], self.labels)
 
-    def overlap_y(self, other: Piece) -> int:
-        """Shared height in pixels; negative: the gap between."""
-        return min(self.bottom, other.bottom) - max(self.y, other.y)
-
     def join(self, other: Piece) -> Piece:
         """Both as one."""
         x, y = min(self.x, other.x), min(self.y, other.y)
