@@ -74,7 +74,7 @@ def test_the_network_says_which_digit_and_whether_it_is_one(network: keras.Model
 
 def test_it_reads_digits_and_tells_other_things_from_them(trained: Run, network: keras.Model, data: Path):
     _, held_out = split_data(load_data(data).rows, training.Split(**trained.settings()["split"]))
-    others = read_tiles(trained.held_out_picture_tiles)
+    others = read_tiles(trained.held_out_picture_tiles).scored
     on_rows = predict(network, held_out.tiles)
     on_others = predict(network, others.tiles[others.labels == NO_DIGIT])
     assert (on_rows.probabilities.argmax(axis=1) == held_out.labels).mean() > 0.7
@@ -85,7 +85,7 @@ def test_it_reads_digits_and_tells_other_things_from_them(trained: Run, network:
 
 def test_the_run_says_how_well_it_tells_them(trained: Run, network: keras.Model, data: Path):
     found = trained.metrics()["pictures"]
-    tiles = read_tiles(trained.held_out_picture_tiles)
+    tiles = read_tiles(trained.held_out_picture_tiles).scored
     assert found["others"] == (tiles.labels == NO_DIGIT).sum() > 20
     assert found["digits"]["n"] == (tiles.labels != NO_DIGIT).sum() > 20
     assert found["kept_rows"] >= 0.9
@@ -96,7 +96,7 @@ def test_the_run_says_how_well_it_tells_them(trained: Run, network: keras.Model,
 
 
 def test_tiles_are_drawn_from_training_rows_and_from_those_held_out(trained: Run):
-    ours, theirs = read_tiles(trained.picture_tiles), read_tiles(trained.held_out_picture_tiles)
+    ours, theirs = read_tiles(trained.picture_tiles).all, read_tiles(trained.held_out_picture_tiles).scored
     assert len(ours) > len(theirs) > 0
     shared = {tile.tobytes() for tile in ours.tiles} & {tile.tobytes() for tile in theirs.tiles if tile.any()}
     assert len(shared) < 0.02 * len(theirs)  # full and empty ones
@@ -116,7 +116,7 @@ def test_a_training_goes_on_as_if_it_had_not_been_interrupted(tmp_path: Path, da
 
 def test_a_refit_draws_from_all_rows(tmp_path: Path, data: Path, recipe: str):
     run = train(Settings(recipe, data, passes=1, refit=True), tmp_path / "run", tiny.Told())
-    assert len(read_tiles(run.refit.picture_tiles)) > len(read_tiles(run.picture_tiles))
+    assert len(read_tiles(run.refit.picture_tiles).all) > len(read_tiles(run.picture_tiles).all)
     assert not run.refit.held_out_picture_tiles.exists()
     assert "pictures" not in run.refit.metrics()
 

@@ -65,7 +65,7 @@ def told(exported) -> dict:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_what_the_proof_says_is_what_the_file_does(precision, exported: Exported, run: Run, told: dict):
     classifier = Classifier(getattr(exported, precision))
-    tiles, rows = read_tiles(run.held_out_picture_tiles), open_source(run.folder, None, "tiny").compared
+    tiles, rows = read_tiles(run.held_out_picture_tiles).scored, open_source(run.folder, None, "tiny").compared
     is_digit = tiles.labels != NO_DIGIT
     of_tiles, of_rows = (classifier.classify(each.tiles).digit_scores for each in (tiles, rows))
     assert of_tiles is not None
@@ -81,7 +81,7 @@ def test_what_the_proof_says_is_what_the_file_does(precision, exported: Exported
 def test_thresholds_are_as_high_as_they_may_be(exported: Exported, run: Run):
     """They keep 99.8 % of the rows, and 99 % of the digits on pictures, that are read right; a little higher, fewer."""
     classifier = Classifier(exported.fp32)
-    tiles, rows = read_tiles(run.held_out_picture_tiles), open_source(run.folder, None, "tiny").compared
+    tiles, rows = read_tiles(run.held_out_picture_tiles).scored, open_source(run.folder, None, "tiny").compared
     reached = []
     for data, kept in ((rows, 0.998), (tiles, 0.99)):
         said = classifier.classify(data.tiles)
@@ -94,7 +94,7 @@ def test_thresholds_are_as_high_as_they_may_be(exported: Exported, run: Run):
 
 def test_answers_to_pictures_are_as_sure_as_they_are_right(exported: Exported, run: Run, told: dict):
     """At the temperature that the files name, the digits that are shown on tiles of pictures are likeliest."""
-    classifier, tiles = Classifier(exported.fp32), read_tiles(run.held_out_picture_tiles)
+    classifier, tiles = Classifier(exported.fp32), read_tiles(run.held_out_picture_tiles).scored
     found = told["picture_temperature"]
     for path in (exported.fp32, exported.int8):
         assert Classifier(path).picture_temperature == found["value"]

@@ -143,7 +143,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         tempering=tempering,
         recorded=metrics["accuracies"].get(part),
         about=about,
-        picture_tiles=read_tiles(before.held_out_picture_tiles) if before.held_out_picture_tiles.exists() else None,
+        picture_tiles=read_tiles(before.held_out_picture_tiles).scored if before.held_out_picture_tiles.exists() else None,
         threshold=None if len(held_out) else _threshold(before),
     )
 

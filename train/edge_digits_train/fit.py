@@ -69,8 +69,8 @@ class PassData:
     labels: NDArray[np.uint8]
     """NO_DIGIT among them where the network is scored."""
     order: NDArray[np.int64]
-    spoiled: NDArray[np.bool_] | None = None
-    """(n,): of a scored network, tiles that nobody can ask to be taken for a digit."""
+    unscored: NDArray[np.bool_] | None = None
+    """(n,): of a scored network, tiles that nobody can ask to be taken for a digit: spoiled ones, and coarse ones."""
 
     def targets(self, teachers: Teachers | None, progress: Progress) -> NDArray[Any]:
         """In the order of showing: the labels, (m,), 0 for no digit; (m, 11) with what the teachers answer."""
@@ -83,11 +83,11 @@ class PassData:
     def by_output(self, targets: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.float32]]]:
         """The targets of a scored network's outputs, and the weight of each in the loss.
 
-        A tile without a digit is none for the digits' loss, a spoiled one none for the score's.
+        A tile without a digit is none for the digits' loss, an unscored one none for the score's.
         """
-        assert self.spoiled is not None
+        assert self.unscored is not None
         is_digit = (self.labels != NO_DIGIT)[self.order].astype(np.float32)
-        weights = {PROBABILITIES: is_digit, SCORE: (~self.spoiled)[self.order].astype(np.float32)}
+        weights = {PROBABILITIES: is_digit, SCORE: (~self.unscored)[self.order].astype(np.float32)}
         return {PROBABILITIES: targets, SCORE: is_digit}, weights
 
 
@@ -147,16 +147,17 @@ class Training:
             else np.random.default_rng((number - 1) % self.recipe.teaching.variations)
         )
         rows, variation = self.training, self.recipe.augmentation
+        coarse = np.zeros(len(rows), bool)
         if self.picture_tiles is not None:
-            rows = self.picture_tiles.join(rows, drawn)
+            rows, coarse = self.picture_tiles.join(rows, drawn)
         order = rng.permutation(len(rows))[: self.steps * self.recipe.batch]
         if self.recipe.teaching is None:
-            rows, order = rows[order], np.arange(len(order))
+            rows, coarse, order = rows[order], coarse[order], np.arange(len(order))
         tiles = augment(rows.tiles, rows.labels, variation, drawn)
         if self.picture_tiles is None:
             return PassData(tiles, rows.labels, order)
         tiles, spoiled = self.picture_tiles.spoil(tiles, rows.labels, drawn)
-        return PassData(tiles, rows.labels, order, spoiled)
+        return PassData(tiles, rows.labels, order, spoiled | coarse)
 
 
 def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
@@ -214,10 +215,10 @@ def fit(training: Training, progress: Progress) -> list[PassResult]:
             targets = data.targets(training.teachers, progress)
             _seed_dropout(network, training.seed, number)
             loss, accuracy = _fit_pass(network, data, targets, training.recipe.batch, progress)
-            if network.optimizer.use_ema:
-                settle_norms(network, data.tiles[data.order[:SETTLED]])
             if not np.isfinite(loss):
                 raise TrainingError(f"{run.folder}: the loss became {loss} in pass {number}: stopped")
+            if network.optimizer.use_ema:
+                settle_norms(network, data.tiles[data.order[:SETTLED]])
             found = evaluate_network(network, training.validation, run, number) if len(training.validation) else None
             result = PassResult(
                 number,

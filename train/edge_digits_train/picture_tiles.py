@@ -21,6 +21,7 @@ from edge_digits.find import Region, find
 from edge_digits.opencv import cv2
 from edge_digits.outputs import open_output
 from edge_digits.parallel import cores
+from edge_digits.reader import LEAST_SCORED
 from edge_digits.reading import Box
 from edge_digits.tiles import SIDE, frame
 from edge_digits.ways import cut_region
@@ -46,7 +47,7 @@ NARROW = 0.45
 JUNK = 0.03
 """Share of the tiles that no picture gave: empty, full, noise."""
 SAME, BOTH, PART, APART = 0.7, 0.7, 0.45, 0.1
-"""A tile is the digit whose box it shares at least that much of, of what both cover; several, where it holds that much
+"""A tile is the digit whose box it shares at least that much of, of what both cover, or is a pixel off; several, where it holds that much
 of each; a fragment, where it holds less than that of one; and no digit at all, where it holds less than that of any.
 What lies between is left out."""
 SEVERITIES = 0.5, 4.5
@@ -77,24 +78,39 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Tiles of pictures with their labels, 0 to 9 and NO_DIGIT."""
+
+    all: DataSet
+    coarse: NDArray[np.bool_]
+    """(n,): digits of too few pixels for the reader to go by their score: whether they are digits is not asked."""
+
+    @property
+    def scored(self) -> DataSet:
+        """Those whose score counts."""
+        return self.all[~self.coarse]
+
+
+@dataclass(frozen=True)
 class PictureTiles:
     """The tiles of a training's pictures."""
 
     settings: Pictures
-    kept: DataSet
-    """0 to 9 and NO_DIGIT."""
+    kept: Drawn
 
-    def join(self, rows: DataSet, rng: np.random.Generator) -> DataSet:
-        """The rows of a pass, and behind them as many tiles from pictures as the settings say."""
-        is_digit = self.kept.labels != NO_DIGIT
+    def join(self, rows: DataSet, rng: np.random.Generator) -> tuple[DataSet, NDArray[np.bool_]]:
+        """The rows of a pass, and behind them as many tiles from pictures as the settings say; which are coarse."""
+        kept = self.kept.all
+        is_digit = kept.labels != NO_DIGIT
         parts = [
             rng.choice(np.flatnonzero(chosen), size, replace=size > chosen.sum())
             for chosen, share in ((is_digit, self.settings.digits), (~is_digit, self.settings.others))
             for size in [round(share * len(rows))]
         ]
-        more = self.kept[np.concatenate(parts)]
+        chosen = np.concatenate(parts)
+        more = kept[chosen]
         tiles, labels = np.concatenate([rows.tiles, more.tiles]), np.concatenate([rows.labels, more.labels])
-        return DataSet(rows.name, tiles, labels)
+        return DataSet(rows.name, tiles, labels), np.concatenate([np.zeros(len(rows), bool), self.kept.coarse[chosen]])
 
     def spoil(
         self, tiles: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
@@ -108,46 +124,52 @@ class PictureTiles:
         return tiles, spoiled
 
 
-def draw_tiles(data: DataSet, pictures: int, seed: int, progress: Callable[[int, int], None]) -> DataSet:
-    """The tiles of so many pictures of the digits in `data`, labelled 0 to 9 or NO_DIGIT.
+def draw_tiles(data: DataSet, pictures: int, seed: int, progress: Callable[[int, int], None]) -> Drawn:
+    """The tiles of so many pictures of the digits in `data`.
 
     The same for the same data, number and seed. `progress` is told how many pictures are done, and of how many.
     """
     synthesis = Synthesis(data, seed, MEDIA, LAYOUTS, PRINTED)
     starts = range(0, pictures, _AT_ONCE)
-    tiles, labels = [], []
+    tiles, labels, coarse = [], [], []
     # Not forked: a process that has threads, as those of Keras, may hang in its child.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores(), context, _begin, (synthesis,)) as pool:
-        for done, (some, theirs) in enumerate(pool.map(_draw, [(s, min(s + _AT_ONCE, pictures)) for s in starts])):
+        parts = pool.map(_draw, [(s, min(s + _AT_ONCE, pictures)) for s in starts])
+        for done, (some, theirs, of_few) in enumerate(parts):
             tiles.append(some)
             labels.append(theirs)
+            coarse.append(of_few)
             progress(min((done + 1) * _AT_ONCE, pictures), pictures)
     count = round(JUNK * sum(map(len, labels)))
     tiles.append(junk(count, np.random.default_rng([seed, pictures])))
     labels.append(np.full(count, NO_DIGIT, np.uint8))
-    return DataSet(f"pictures of {data.name}", np.concatenate(tiles), np.concatenate(labels))
+    coarse.append(np.zeros(count, bool))
+    name = f"pictures of {data.name}"
+    return Drawn(DataSet(name, np.concatenate(tiles), np.concatenate(labels)), np.concatenate(coarse))
 
 
-def keep_tiles(path: Path, draw: Callable[[], DataSet]) -> DataSet:
+def keep_tiles(path: Path, draw: Callable[[], Drawn]) -> Drawn:
     """The tiles that a file keeps; what `draw` gives where there is none yet. Raises as `read_tiles` does."""
     if not path.exists():
-        data = draw()
+        drawn = draw()
         with open_output(str(path), force=True, binary=True) as out:
-            np.savez_compressed(out, tiles=data.tiles, labels=data.labels)
+            np.savez_compressed(out, tiles=drawn.all.tiles, labels=drawn.all.labels, coarse=drawn.coarse)
     return read_tiles(path)
 
 
-def read_tiles(path: Path) -> DataSet:
+def read_tiles(path: Path) -> Drawn:
     """The tiles that a file keeps. Raises InputError where it is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            tiles, labels = kept["tiles"], kept["labels"]
+            tiles, labels, coarse = kept["tiles"], kept["labels"], kept["coarse"]
             if tiles.dtype != np.uint8 or tiles.shape != (len(labels), SIDE, SIDE) or labels.max(initial=0) > NO_DIGIT:
+                raise ValueError
+            if coarse.dtype != bool or coarse.shape != labels.shape:
                 raise ValueError
     except Exception as error:  # numpy's and zipfile's errors have no root in common
         raise InputError(str(path), "is damaged: delete it, and it is made again") from error
-    return DataSet(path.stem, tiles, labels)
+    return Drawn(DataSet(path.stem, tiles, labels), coarse)
 
 
 def label_of(box: Box, digits: Sequence[Digit]) -> int | None:
@@ -159,7 +181,7 @@ def label_of(box: Box, digits: Sequence[Digit]) -> int | None:
     shared = _shared(box, digits[best].box)
     same = shared / (_area(box) + _area(digits[best].box) - shared)
     others = max((share for i, share in enumerate(held) if i != best), default=0.0)
-    if same >= SAME and others < PART:
+    if (same >= SAME or _lie_alike(box, digits[best].box)) and others < PART:
         return digits[best].digit
     if others >= BOTH:
         return NO_DIGIT
@@ -199,21 +221,27 @@ def _begin(synthesis: Synthesis) -> None:
     cv2.setNumThreads(1)  # there are as many processes as cores
 
 
-def _draw(numbers: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    found = [each for number in range(*numbers) for each in _tiles_of(_synthesis, number)]
-    tiles = np.array([tile for tile, _ in found], np.uint8).reshape(-1, SIDE, SIDE)
-    return tiles, np.array([label for _, label in found], np.uint8)
+def _draw(numbers: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    shown = [
+        (region, label)
+        for number in range(*numbers)
+        for region, label in _regions_of(_synthesis, number)
+        if label != NO_DIGIT or not _is_coarse(region)
+    ]
+    tiles = np.array([frame(region.ink) for region, _ in shown], np.uint8).reshape(-1, SIDE, SIDE)
+    labels = np.array([label for _, label in shown], np.uint8)
+    return tiles, labels, np.array([_is_coarse(region) for region, _ in shown], bool)
 
 
-def _tiles_of(synthesis: Synthesis, number: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """The tiles of a picture with their labels: of each region that is found, and of what it may be cut into."""
+def _regions_of(synthesis: Synthesis, number: int) -> Iterator[tuple[Region, int]]:
+    """The regions of a picture with their labels: each that is found, and what it may be cut into."""
     picture = synthesis.picture(number)
     rng = np.random.default_rng([number, 1])
     for region in find(picture.image).regions:
         label = label_of(region.box, picture.digits)
         in_part = any(_shared(region.box, digit.box) for digit in picture.digits)
         if label is not None and not (label == NO_DIGIT and in_part and _is_narrow(region)):
-            yield frame(region.ink), label
+            yield region, label
         seams = find_seams(region.ink)
         if not seams or rng.random() > CUTS:
             continue
@@ -223,12 +251,22 @@ def _tiles_of(synthesis: Synthesis, number: int) -> Iterator[tuple[NDArray[np.ui
             if label not in (None, NO_DIGIT) and ink < MOST_LEFT:
                 shown = NO_DIGIT
             if shown is not None and not (shown == NO_DIGIT and _is_narrow(part)):
-                yield frame(part.ink), shown
+                yield part, shown
+
+
+def _is_coarse(region: Region) -> bool:
+    return max(region.box[2:]) < LEAST_SCORED
 
 
 def _is_narrow(region: Region) -> bool:
     height, width = region.ink.shape
     return bool(width < NARROW * height)
+
+
+def _lie_alike(one: Box, other: Box) -> bool:
+    """Whether no edge is more than a pixel off: of a small digit that is much of what both cover."""
+    edges = ((b[0], b[1], b[0] + b[2], b[1] + b[3]) for b in (one, other))
+    return all(abs(a - b) <= 1 for a, b in zip(*edges, strict=True))
 
 
 def _shared(one: Box, other: Box) -> int:

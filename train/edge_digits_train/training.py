@@ -18,7 +18,7 @@ from edge_digits.errors import InputError, UsageError
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
 from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, evaluate_score, fit, new_network
 from edge_digits_train.networks import count_multiply_adds, load_network
-from edge_digits_train.picture_tiles import Pictures, PictureTiles, draw_tiles, keep_tiles
+from edge_digits_train.picture_tiles import Drawn, Pictures, PictureTiles, draw_tiles, keep_tiles
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
 from edge_digits_train.runs import PassResult, Run, part_runs
@@ -239,7 +239,7 @@ def _picture_tiles(training: Training, progress: Progress) -> PictureTiles | Non
     return PictureTiles(pictures, _keep_tiles(run.picture_tiles, pictures, rows, training.seed, progress))
 
 
-def _keep_tiles(path: Path, pictures: Pictures, rows: DataSet, seed: int, progress: Progress) -> DataSet:
+def _keep_tiles(path: Path, pictures: Pictures, rows: DataSet, seed: int, progress: Progress) -> Drawn:
     count = max(LEAST_PICTURES, round(pictures.drawn * len(rows)))
     return keep_tiles(path, lambda: draw_tiles(rows, count, seed, progress.draw))
 
@@ -309,7 +309,7 @@ def _finish(training: Training, history: Sequence[PassResult], test: DataSet | N
         path, seed = run.held_out_picture_tiles, training.seed + HELD_OUT
         tiles = _keep_tiles(path, pictures, training.validation, seed, progress)
         network = load_network(run.best, training=False)
-        metrics["pictures"] = evaluate_score(network, training.validation, tiles)
+        metrics["pictures"] = evaluate_score(network, training.validation, tiles.scored)
     metrics["seconds"] = round(sum(result.seconds for result in history), 2)
     run.write_metrics(metrics)
     _report(training)

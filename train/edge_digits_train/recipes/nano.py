@@ -1,4 +1,4 @@
-"""For the smallest of devices: 13 kB in int8, taught by the network of `base`, 14 times its size."""
+"""For the smallest of devices: 13 kB in int8, taught by the network of `teacher`, 14 times its size."""
 
 import keras
 
@@ -27,5 +27,5 @@ RECIPE = Recipe(
     passes=60,  # with pictures beside the rows, 160 passes read 0.05 points less of the rows held out
     keep="last",
     augmentation=Augmentation(rotation=9, shear=0.08, zoom=0.08, shift=0.06),  # a small network has no room for more
-    teaching=Teaching(recipe="base", networks=1, temperature=3.0, share=0.9, variations=40),
+    teaching=Teaching(recipe="teacher", networks=1, temperature=3.0, share=0.9, variations=40),
 )

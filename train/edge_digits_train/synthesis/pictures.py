@@ -223,8 +223,8 @@ def _view(medium: Medium, rng: np.random.Generator) -> View:
 
 
 def _camera(medium: Medium, height: int, pen: Pen, rng: np.random.Generator) -> Camera:
-    """What is lost leaves a digit legible: 9 pixels high, and a stroke that the blur does not hide."""
-    least = 9 / height
+    """What is lost leaves a digit legible: 8 pixels high, and a stroke that the blur does not hide."""
+    least = 8 / height
     scale = float(np.exp(rng.uniform(np.log(max(least, 0.25)), 0))) if least < 1 and rng.random() < 0.4 else 1.0
     stroke = max(1.0, pen.width * height * scale)
     if medium == "drawing":
