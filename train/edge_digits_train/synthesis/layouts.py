@@ -29,8 +29,8 @@ class Hand(Protocol):
     def scrawl(self, height: int) -> Cover:
         """Ink that is no digit."""
 
-    def print_word(self, height: int) -> list[Cover]:
-        """Letters, one beside the other."""
+    def spell(self, height: int) -> list[Cover]:
+        """The letters of a word, to stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _mixed_rows(rng: np.random.Generator) -> list[list[int]]:
 
 
 def _word_below(placed: Sequence[Written], height: int, hand: Hand, rng: np.random.Generator) -> list[Written]:
-    """A printed word below all else."""
-    letters = hand.print_word(max(6, round(height * rng.uniform(0.3, 0.9))))
+    """A word below all else."""
+    letters = hand.spell(max(6, round(height * rng.uniform(0.3, 0.9))))
     base = max(w.top + w.cover.shape[0] for w in placed) + round(height * rng.uniform(0.3, 0.8))
     left, foot, word = min(w.left for w in placed), base + max(cover.shape[0] for cover in letters), []
     for cover in letters:

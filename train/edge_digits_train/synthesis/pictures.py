@@ -17,7 +17,7 @@ from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet
 from edge_digits_train.runs import new_folder
 from edge_digits_train.synthesis.camera import Camera, Image, View, look, shoot
-from edge_digits_train.synthesis.clutter import any_clutter, any_face, print_digit, print_word
+from edge_digits_train.synthesis.clutter import any_clutter, any_face, print_digit, print_word, write_word
 from edge_digits_train.synthesis.layouts import DIGITS_ALONE, Layout, Page, arrange, box_of
 from edge_digits_train.synthesis.papers import (
     BOARDS,
@@ -44,6 +44,8 @@ _HEIGHTS = {"drawing": (14, 300), "tablet": (40, 400), "scan": (24, 160), "photo
 """Of single digits on the sheet, in pixels: from, to."""
 _DRAWN: tuple[Colour, ...] = ((0, 0, 0), (0, 0, 0), (40, 40, 40), (120, 60, 20), (30, 30, 180))
 _LIT: tuple[Colour, ...] = ((255, 255, 255), (255, 255, 255), (180, 180, 180))
+_BY_HAND = 0.5
+"""Share of the words."""
 _RULES: tuple[Rules, ...] = ("none", "none", "lines", "squares")
 
 Box = tuple[int, int, int, int]
@@ -141,7 +143,9 @@ class _Hand:
     def scrawl(self, height: int) -> Cover:
         return any_clutter(height, self.pen, self.rng)
 
-    def print_word(self, height: int) -> list[Cover]:
+    def spell(self, height: int) -> list[Cover]:
+        if self.rng.random() < _BY_HAND:
+            return write_word(height, self.pen, self.rng)
         return print_word(height, self.rng)
 
 
