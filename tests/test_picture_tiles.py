@@ -12,9 +12,9 @@ from edge_digits.errors import InputError
 from edge_digits_train.corruptions import KINDS
 from edge_digits_train.data import DataSet
 from edge_digits_train.picture_tiles import (
-    Drawn,
     JUNK,
     NO_DIGIT,
+    Drawn,
     Pictures,
     PictureTiles,
     draw_tiles,

@@ -132,6 +132,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         "refit": asked["refit"] is not None,
         "data": _about_data(loaded.rows, training, compared, were),
     }
+    held_out_tiles = before.held_out_picture_tiles
     return Source(
         network=run.best,
         name=name,
@@ -143,7 +144,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         tempering=tempering,
         recorded=metrics["accuracies"].get(part),
         about=about,
-        picture_tiles=read_tiles(before.held_out_picture_tiles).scored if before.held_out_picture_tiles.exists() else None,
+        picture_tiles=read_tiles(held_out_tiles).scored if held_out_tiles.exists() else None,
         threshold=None if len(held_out) else _threshold(before),
     )
 

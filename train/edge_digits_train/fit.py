@@ -349,7 +349,7 @@ def _fit_pass(
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             progress.step(*_figures(logs or {}))
 
-    asked, weights = (targets, None) if data.spoiled is None else data.by_output(targets)
+    asked, weights = (targets, None) if data.unscored is None else data.by_output(targets)
     result = network.fit(
         data.tiles[data.order], asked, sample_weight=weights, batch_size=batch, epochs=1, shuffle=False, verbose=0,
         callbacks=[Tell()],

@@ -47,9 +47,9 @@ NARROW = 0.45
 JUNK = 0.03
 """Share of the tiles that no picture gave: empty, full, noise."""
 SAME, BOTH, PART, APART = 0.7, 0.7, 0.45, 0.1
-"""A tile is the digit whose box it shares at least that much of, of what both cover, or is a pixel off; several, where it holds that much
-of each; a fragment, where it holds less than that of one; and no digit at all, where it holds less than that of any.
-What lies between is left out."""
+"""A tile is the digit whose box it shares at least that much of, of what both cover, or from which it is a pixel off;
+several, where it holds that much of each; a fragment, where it holds less than that of one; and no digit at all, where
+it holds less than that of any. What lies between is left out."""
 SEVERITIES = 0.5, 4.5
 """Of spoiled tiles."""
 _AT_ONCE = 50
