@@ -183,11 +183,11 @@ def _measure(trace: Trace, region: Region) -> dict[Measure, float]:
         _HEIGHT: float(region.box[3]),
     }
     if trace.ink is not None:
-        figures[_CONTRAST] = 100 * _contrast(trace.image, trace.ink, region.box)
+        figures[_CONTRAST] = 100 * contrast(trace.image, trace.ink, region.box)
     return figures
 
 
-def _contrast(image: NDArray[np.uint8], ink: NDArray[np.uint8], box: Box) -> float:
+def contrast(image: NDArray[np.uint8], ink: NDArray[np.uint8], box: Box) -> float:
     """By how much of the light's range, 0 to 1, ink and ground differ in the picture, in the colour that tells most."""
     x, y, width, height = box
     margin = max(2, max(width, height) // 8)  # for some ground about a digit that fills its box
