@@ -87,6 +87,7 @@ PROPERTIES = (
     Property("picture's longer side", "px", is_log=True),
     Property("digit's height", "px", is_log=True),
     Property("digit's height", "% of the picture's"),
+    Property("digit off the middle", "% of the longer side"),
     Property("digit's width", "% of its height"),
     Property("stroke", f"px, where the digit has {BOX}", places=1),
     Property("tile's mean pixel", "of 255"),
@@ -114,12 +115,12 @@ def ground_of(image: Image, ink: Image) -> tuple[float, float, float]:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     share = cv2.resize(bare, size, interpolation=cv2.INTER_AREA)
     sums = cv2.resize(colours * bare[..., np.newaxis], size, interpolation=cv2.INTER_AREA).reshape(*share.shape, -1)
-    cells = sums[share > 0.5] / share[share > 0.5, np.newaxis]
+    cells = (sums[share > 0.5] / share[share > 0.5, np.newaxis]).round(1)  # 254.9999 is 255
     if not len(cells):
         return float("nan"), float("nan"), float("nan")
-    low, high = np.percentile(cells.mean(axis=1), [5, 95])
+    low, high = np.percentile(cells.mean(axis=1).round(1), [5, 95])
     middle = np.median(cells, axis=0)
-    return float(middle.mean()), float(high - low), float(np.ptp(middle))
+    return round(float(middle.mean()), 1), float(high - low), float(np.ptp(middle))
 
 
 def measure(traces: Sequence[Trace]) -> Measured:
@@ -129,10 +130,11 @@ def measure(traces: Sequence[Trace]) -> Measured:
     for number, trace in enumerate(traces):
         assert trace.ink is not None
         [region] = trace.regions
-        _, _, width, height = region.box
+        x, y, width, height = region.box
         gray = trace.image if trace.image.ndim == 2 else cv2.cvtColor(trace.image, cv2.COLOR_BGR2GRAY)
+        off = np.hypot(x + width / 2 - gray.shape[1] / 2, y + height / 2 - gray.shape[0] / 2)
         rows.append((
-            max(gray.shape), height, 100 * height / gray.shape[0], 100 * width / height,
+            max(gray.shape), height, 100 * height / gray.shape[0], 100 * off / max(gray.shape), 100 * width / height,
             BOX * fine_stroke(region.ink) / max(region.ink.shape), tiles["ink"][number], 100 * tiles["grey"][number],
             100 * contrast(trace.image, trace.ink, region.box), noise(np.asarray(gray, np.uint8)),
             *ground_of(trace.image, trace.ink),
@@ -179,7 +181,7 @@ def known(measured: Measured, each: Property) -> NDArray[np.float64]:
 def draw(found: dict[Medium, tuple[Measured, Measured]]) -> bytes:
     """A row for each property, a column for each medium; in a row the scale is the same."""
     with style():
-        figure = new_figure(13.5)
+        figure = new_figure(13)
         figure.set_layout_engine("constrained")
         panels = figure.subplots(len(PROPERTIES), len(found), squeeze=False, sharex="row")
         for line, each in zip(panels, PROPERTIES, strict=True):
