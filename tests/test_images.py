@@ -453,6 +453,52 @@ def test_decompression_bomb_costs_no_memory() -> None:
     assert "40,000,000,000 pixels" in reason(bomb)
 
 
+def as_decoded(data: bytes, monkeypatch: pytest.MonkeyPatch, photo: int) -> np.ndarray | str:
+    """The image, or why there is none, where so many pixels make a photo."""
+    monkeypatch.setattr(images, "_PHOTO", photo)
+    try:
+        return load_image(data)
+    except ImageError as error:
+        return error.reason
+
+
+@pytest.mark.skipif("dst" not in (cv2.imread.__doc__ or ""), reason="this OpenCV decodes into its own memory alone")
+def test_a_photo_is_decoded_where_it_shall_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("which copies what it has decoded"))
+    assert load_image(encode(np.tile(RGB, (30, 30, 1)), "JPEG")).shape == (1200, 1830, 3)
+
+
+def test_a_photo_without_a_file_in_memory_is_decoded_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode(np.tile(RGB, (30, 30, 1)), "JPEG")
+    expected = load_image(data)
+    monkeypatch.setattr(cv2, "imread", lambda *_: None)  # as where /proc is missing
+    assert (load_image(data) == expected).all()
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert (load_image(data) == expected).all()
+
+
+def test_a_photo_is_the_same_picture_or_as_damaged_as_imdecode_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    samples = [
+        encode(RGB, "JPEG", quality=95, subsampling=0),
+        encode(GRAY, "JPEG"),
+        encode(RGB, "JPEG", progressive=True),
+        encode(RGB, "JPEG", restart_marker_blocks=2, exif=exif),
+        encode(Image.fromarray(RGB).convert("CMYK"), "JPEG"),
+    ]
+    chance = random.Random(0)
+    refused = 0
+    for number in range(400):
+        data = bytearray(chance.choice(samples))
+        for _ in range(number % 4):
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        expected, found = (as_decoded(bytes(data), monkeypatch, photo) for photo in (sys.maxsize, 0))
+        assert np.array_equal(found, expected)
+        refused += isinstance(found, str)
+    assert 50 < refused < 350
+
+
 @pytest.mark.parametrize("error", [MemoryError(), cv2.error("(-4:Insufficient memory)"), cv2.error("an assertion")])
 def test_failing_decoder_is_an_image_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
