@@ -164,13 +164,14 @@ def _search_all(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
     inked, labels, pieces = writing
     ink, level = inked.values, inked.level
     stroke = typical_stroke(labels, pieces)
-    slopes = Slopes.of(inked)
+    slopes = Slopes.of(inked, pieces)
     strokes, rejected = set_apart(labels, pieces, stroke, slopes)
     usual = slopes.usual_strength(labels, strokes)
     if usual is not None and usual < FAINTER * level:
         # Blobs, hands and shadows are often blacker than pen strokes: what is ink is measured again on the strokes.
         level = usual
         labels, pieces = connect(ink, level)
+        slopes = slopes.about(pieces)
         strokes, rejected = set_apart(labels, pieces, stroke, slopes)
     everything = Piece([], 0, 0, gray.shape[1], gray.shape[0], 0)
     if is_texture(labels):

@@ -102,12 +102,12 @@ def _ink_share(light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window
     `rise`, (H, W) uint8, is by how much the picture rises about each pixel; what lies higher above its ground is none.
     """
     ground = find_ground(light, window)
-    above = cv2.subtract(light, ground)
+    rises = cv2.subtract(light, ground)
     if rise is not None:
-        above[cv2.compare(above, rise, cv2.CMP_GT) > 0] = 0
-    ink = against_room(above, ground)
+        rises[cv2.compare(rises, rise, cv2.CMP_GT) > 0] = 0
+    ink = against_room(rises, ground)
     level = ink_level(ink, noise)
-    return float("inf") if level is None else float(np.mean(ink > level * INK_LEVEL))
+    return float("inf") if level is None else cv2.countNonZero(above(ink, level * INK_LEVEL)) / ink.size
 
 
 def shrink(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -164,6 +164,11 @@ def against_room(rise: cv2.typing.MatLike, ground: NDArray[np.uint8]) -> NDArray
     return np.asarray(cv2.divide(rise, room, scale=255), np.uint8)
 
 
+def above(ink: NDArray[np.uint8], level: float) -> NDArray[np.uint8]:
+    """1 where it is stronger than a level of 0 to 255, 0 elsewhere, (H, W)."""
+    return np.asarray(cv2.threshold(ink, int(level), 1, cv2.THRESH_BINARY)[1], np.uint8)
+
+
 def noise(gray: NDArray[np.uint8]) -> float:
     """The standard deviation of a picture's noise, from how far the typical pixel lies off its neighbours' mean.
 
@@ -185,7 +190,10 @@ def noise(gray: NDArray[np.uint8]) -> float:
 def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
     """How strong the ink of a picture is, 0 to 255; None where there is none above the noise."""
     floor = max(MIN_CONTRAST * 255, 4 * noise)
-    counts = count_levels(ink)
+    x, y, width, height = cv2.boundingRect(above(ink, floor))  # mostly little of the picture
+    if not width:
+        return None
+    counts = count_levels(ink[y : y + height, x : x + width])
     counts[: int(floor) + 1] = 0
     if counts.sum() < 4:
         return None
