@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from pictures import csv_table, mnist
+import typer.main
+from pictures import csv_table, mnist, write_number
 
 import edge_digits
 import edge_digits_models
+from edge_digits import cli
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
@@ -58,6 +61,24 @@ def test_help_and_lists_load_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not loaded_after(command(*arguments)) & {*HEAVY, "numpy"}
 
 
+def test_a_command_is_built_alone() -> None:
+    every = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    for name in set(every) - {"models"}:
+        assert list(typer.main.get_command(cli._only([name])).commands) == [name]  # type: ignore[attr-defined]
+    for asked in ([], ["models"], ["--version"], ["classifi"]):
+        assert cli._only(asked) is cli.app
+
+
+def test_the_program_ends_with_all_that_is_to_be_done_at_its_end() -> None:
+    code = "import atexit, sys; atexit.register(print, 'the end', flush=True); sys.argv = ['edge-digits', {argument!r}]"
+    code += "; from edge_digits.__main__ import run; run()"
+    for argument, exit_code in (("--version", 0), ("--nothing", 2)):
+        done = subprocess.run([sys.executable, "-c", code.format(argument=argument)], capture_output=True, text=True)
+        assert done.returncode == exit_code
+        assert done.stdout.endswith("the end\n")
+        assert bool(done.stderr) == bool(exit_code)
+
+
 def test_csv_commands_never_load_opencv(tmp_path: Path) -> None:
     tiles, labels = mnist()
     (tmp_path / "test.csv").write_bytes(csv_table(tiles[:3]))
@@ -71,11 +92,19 @@ def test_csv_commands_never_load_opencv(tmp_path: Path) -> None:
         assert not loaded & (HEAVY - {"onnxruntime"})
 
 
-def test_reading_a_picture_loads_no_masked_arrays() -> None:
-    """np.median and np.percentile would load them, for 10 ms at each start; numpy 1 always does."""
+@pytest.mark.parametrize("what", ["lines", "wide digits", "a sheet on a desk"])
+def test_reading_a_picture_loads_no_masked_arrays(what: str, tmp_path: Path) -> None:
+    """np.median, np.percentile and np.unique would load them, for 10 ms at each start; numpy 1 always does."""
+    import cv2
+
+    path = ROOT / "docs" / "pictures" / "number.jpg"
+    if what != "lines":
+        path = tmp_path / "picture.png"
+        image = write_number("4017", height=60, size=(240, 320)).image
+        cv2.imwrite(str(path), image if what == "wide digits" else np.pad(image, 60, constant_values=30))
     before = "import numpy, sys\nbefore = 'numpy.ma' in sys.modules\n"
     after = "\nassert before or 'numpy.ma' not in sys.modules"
-    loaded_after(before + command("classify", str(ROOT / "docs" / "pictures" / "number.jpg")) + after)
+    loaded_after(before + command("classify", str(path)) + after)
 
 
 def test_reading_pictures_needs_no_training_package(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.ink import MIN_CONTRAST, MIN_SCENE, shrink
+from edge_digits.levels import count_levels, percentile
 from edge_digits.opencv import cv2
-from edge_digits.pieces import EDGE_OF_SHEET
+from edge_digits.pieces import EDGE_OF_SHEET, quantile
 
 SEARCHED_SIDE = 256
 """Pixels of the longer side: enough to see a sheet's edges."""
@@ -142,8 +143,8 @@ def _has_edges(corners: NDArray[np.int32], gray: NDArray[np.uint8]) -> bool:
     if not EDGES[0] <= len(rises) <= EDGES[1]:
         return False
     rise = np.concatenate(rises, axis=1)
-    rise *= np.sign(np.median(rise))
-    at_once, soon, _ = np.median(rise, axis=1)
+    rise *= np.sign(quantile(rise.ravel().tolist(), 0.5))
+    at_once, soon, _ = (quantile(row, 0.5) for row in rise.tolist())
     return bool(np.mean(rise >= STEP) >= SEEN and at_once >= SHARP * soon)
 
 
@@ -155,5 +156,6 @@ def _look(gray: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.fl
 
 def _are_written_on(gray: NDArray[np.uint8], sheets: NDArray[np.uint8]) -> bool:
     """Whether anything differs from the paper as ink must."""
-    paper = gray[sheets > 0]
-    return len(paper) > 0 and int(np.abs(paper - np.median(paper)).max()) > MIN_CONTRAST * 255
+    levels = count_levels(gray, sheets)
+    found = np.flatnonzero(levels)
+    return len(found) > 0 and int(np.abs(found - percentile(levels, 50)).max()) > MIN_CONTRAST * 255

@@ -237,14 +237,15 @@ def _tiff(data: bytes) -> Header:
 
 
 _SPACE = rb"(?:\s|#[^\n]*\n)+"
-_PNM = re.compile(rb"P[1-6]" + _SPACE + rb"(\d{1,9})" + _SPACE + rb"(\d{1,9})(?:" + _SPACE + rb"(\d{1,5}))?")
-_PAM = re.compile(rb"P7\s.*?^ENDHDR\n", re.DOTALL | re.MULTILINE)
-_PFM = re.compile(rb"P[Ff]\s+(\d{1,9})\s+(\d{1,9})\s+\S{1,32}\s")
-_HDR = re.compile(rb".*?\n[-+][XY] (\d{1,9}) [-+][XY] (\d{1,9})\n", re.DOTALL)
+# Patterns are compiled when they are first matched: all at once would take 3 ms of each start.
+_PNM = rb"P[1-6]" + _SPACE + rb"(\d{1,9})" + _SPACE + rb"(\d{1,9})(?:" + _SPACE + rb"(\d{1,5}))?"
+_PAM = rb"(?sm)P7\s.*?^ENDHDR\n"
+_PFM = rb"P[Ff]\s+(\d{1,9})\s+(\d{1,9})\s+\S{1,32}\s"
+_HDR = rb"(?s).*?\n[-+][XY] (\d{1,9}) [-+][XY] (\d{1,9})\n"
 
 
-def _match(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes]:
-    found = pattern.match(data)
+def _match(pattern: bytes, data: bytes) -> re.Match[bytes]:
+    found = re.match(pattern, data)
     if found is None:
         raise DamagedError("its header is cut short or makes no sense")
     return found
@@ -337,8 +338,8 @@ class PictureFormat:
     name: str
     extension: str
     """What OpenCV calls it, with the dot."""
-    signature: re.Pattern[bytes]
-    """Matches at the start of each such file."""
+    signature: bytes
+    """A regular expression that matches at the start of each such file."""
     inspect: Callable[[bytes], Header]
 
     def header(self, data: bytes) -> Header:
@@ -354,34 +355,30 @@ class PictureFormat:
         return header
 
 
-def _format(name: str, extension: str, signature: bytes, inspect: Callable[[bytes], Header]) -> PictureFormat:
-    return PictureFormat(name, extension, re.compile(signature, re.DOTALL), inspect)
-
-
 _BRANDS = rb".{4}ftyp(?:.{4}){0,15}?"
 PICTURE_FORMATS = (
-    _format("PNG", ".png", rb"\x89PNG\r\n\x1a\n", _png),
-    _format("JPEG", ".jpg", rb"\xff\xd8\xff", _jpeg),
-    _format("GIF", ".gif", rb"GIF8[79]a", _gif),
-    _format("BMP", ".bmp", rb"BM.{12}(?:\x0c|\x28|\x34|\x38|\x40|\x6c|\x7c)\0\0\0", _bmp),
-    _format("WebP", ".webp", rb"RIFF.{4}WEBP", _webp),
-    _format("TIFF", ".tiff", rb"II[*+]\0|MM\0[*+]", _tiff),
-    _format("PNM", ".ppm", rb"P[1-6]" + _SPACE + rb"\d", _pnm),
-    _format("PAM", ".pam", rb"P7\s+(?:#|[A-Z])", _pam),
-    _format("PFM", ".pfm", rb"P[Ff]\s+\d", _pfm),
-    _format("Radiance HDR", ".hdr", rb"#\?(?:RADIANCE|RGBE)", _hdr),
-    _format("Sun raster", ".ras", rb"\x59\xa6\x6a\x95", _sun),
-    _format("JPEG 2000", ".jp2", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", _jpeg_2000),
-    _format("AVIF", ".avif", _BRANDS + rb"avi[fs]", _avif),
-    _format("HEIC", ".heic", _BRANDS + rb"(?:hei[cxms]|hev[cxms]|mif1|msf1)", _heic),
-    _format("OpenEXR", ".exr", rb"\x76\x2f\x31\x01", _no_size),
-    _format("JPEG XL", ".jxl", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", _no_size),
+    PictureFormat("PNG", ".png", rb"\x89PNG\r\n\x1a\n", _png),
+    PictureFormat("JPEG", ".jpg", rb"\xff\xd8\xff", _jpeg),
+    PictureFormat("GIF", ".gif", rb"GIF8[79]a", _gif),
+    PictureFormat("BMP", ".bmp", rb"BM.{12}(?:\x0c|\x28|\x34|\x38|\x40|\x6c|\x7c)\0\0\0", _bmp),
+    PictureFormat("WebP", ".webp", rb"RIFF.{4}WEBP", _webp),
+    PictureFormat("TIFF", ".tiff", rb"II[*+]\0|MM\0[*+]", _tiff),
+    PictureFormat("PNM", ".ppm", rb"P[1-6]" + _SPACE + rb"\d", _pnm),
+    PictureFormat("PAM", ".pam", rb"P7\s+(?:#|[A-Z])", _pam),
+    PictureFormat("PFM", ".pfm", rb"P[Ff]\s+\d", _pfm),
+    PictureFormat("Radiance HDR", ".hdr", rb"#\?(?:RADIANCE|RGBE)", _hdr),
+    PictureFormat("Sun raster", ".ras", rb"\x59\xa6\x6a\x95", _sun),
+    PictureFormat("JPEG 2000", ".jp2", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", _jpeg_2000),
+    PictureFormat("AVIF", ".avif", _BRANDS + rb"avi[fs]", _avif),
+    PictureFormat("HEIC", ".heic", _BRANDS + rb"(?:hei[cxms]|hev[cxms]|mif1|msf1)", _heic),
+    PictureFormat("OpenEXR", ".exr", rb"\x76\x2f\x31\x01", _no_size),
+    PictureFormat("JPEG XL", ".jxl", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", _no_size),
 )
 
 
 def picture_format(head: bytes) -> PictureFormat | None:
     """The format of a file that starts with `head` (HEAD_BYTES of it are enough); None where it is no picture."""
-    return next((known for known in PICTURE_FORMATS if known.signature.match(head)), None)
+    return next((known for known in PICTURE_FORMATS if re.match(known.signature, head, re.DOTALL)), None)
 
 
 _SUBMIT = "use `edge-digits submit` for digits in CSV rows"

@@ -177,7 +177,7 @@ def _run_decoder(data: bytes, known: PictureFormat, header: Header) -> np.ndarra
             f"is in {known.name} format, which this OpenCV ({cv2.__version__}) cannot decode: "
             "convert it to PNG, or pip install --upgrade opencv-python"
         )
-    if known.name in _LOST and _LOST[known.name].search(heard):
+    if heard and known.name in _LOST and re.search(_LOST[known.name], heard):
         raise RefusedError("is damaged: a part of its pixels is missing or makes no sense")
     if pixels is None or pixels.size == 0:
         raise RefusedError(f"is damaged, or a kind of {known.name} that OpenCV cannot decode")
@@ -214,15 +214,15 @@ def _has_decoder(known: PictureFormat) -> bool:
 
 
 _LOST = {
-    "JPEG": re.compile(rb"Corrupt JPEG data: (premature end|bad Huffman|found marker)|Premature end of JPEG"),
-    "TIFF": re.compile(rb"TIFF_Error (?!TIFFAdvanceDirectory|TIFFFetchDirectory|TIFFReadDirectory)"),  # further pages
+    "JPEG": rb"Corrupt JPEG data: (premature end|bad Huffman|found marker)|Premature end of JPEG",
+    "TIFF": rb"TIFF_Error (?!TIFFAdvanceDirectory|TIFFFetchDirectory|TIFFReadDirectory)",  # further pages
 }
 """By format, what its library says where pixels are missing, and says nowhere else."""
 _STDERR_LOCK = threading.Lock()
-_DECODER_TALK = re.compile(
-    rb"^(?:Corrupt JPEG|Premature end|Inconsistent progression|Invalid SOS|Unsupported marker|Application transferred"
-    rb"|Warning: unknown JFIF|Unknown Adobe|libpng |imdecode_|imread_|OpenCV|> |\[ ?(?:WARN|ERROR|INFO)|TIFF).*\n*",
-    re.MULTILINE,
+_DECODER_TALK = (
+    rb"(?m)^(?:Corrupt JPEG|Premature end|Inconsistent progression|Invalid SOS|Unsupported marker"
+    rb"|Application transferred|Warning: unknown JFIF|Unknown Adobe|libpng |imdecode_|imread_|OpenCV|> "
+    rb"|\[ ?(?:WARN|ERROR|INFO)|TIFF).*\n*"
 )
 
 
@@ -251,7 +251,7 @@ def _captured_stderr() -> Iterator[bytearray]:
         finally:
             os.dup2(kept, 2)
             heard += os.pread(memory, os.fstat(memory).st_size, 0)
-            if others := _DECODER_TALK.sub(b"", heard).strip(b"\n"):
+            if heard and (others := re.sub(_DECODER_TALK, b"", heard).strip(b"\n")):
                 with suppress(OSError):
                     os.write(2, others + b"\n")
 
@@ -402,7 +402,7 @@ class PictureSearch(Iterator[PictureSource]):
         try:
             mode = _stat(argument).st_mode
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and _MAGIC.search(argument) and not _exists(argument):
+            if isinstance(error, OSError) and re.search(_MAGIC, argument) and not _exists(argument):
                 matches = _expand("/" if argument.startswith("/") else "", argument.strip("/").split("/"))
                 yield from self._search(argument, matches, _Seen(matches=True), "is a pattern that nothing matches")
             else:
@@ -493,7 +493,7 @@ def _join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if folder else name
 
 
-_MAGIC = re.compile(r"[*?\[]")
+_MAGIC = r"[*?\[]"
 
 
 def _expand(folder: str, parts: Sequence[str]) -> Iterator[str]:
@@ -507,7 +507,7 @@ def _expand(folder: str, parts: Sequence[str]) -> Iterator[str]:
             yield from _expand(below, rest or ["*"])
         return
     names = [first]
-    if _MAGIC.search(first):
+    if re.search(_MAGIC, first):
         try:
             names = [name for name in _names(folder, first.startswith(".")) if fnmatch.fnmatchcase(name, first)]
         except OSError:  # no folder, or none that may be searched: as in a shell, nothing matches

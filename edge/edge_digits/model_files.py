@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import stat
@@ -72,12 +71,14 @@ def bundled_files(name: str | None = None) -> list[str]:
     return [f"{model}-{precision}" for model in chosen for precision in models[model]["files"]]
 
 
-def _resolve(name: str) -> tuple[str, str]:
+def _resolve(name: str, models: dict[str, Any] | None = None) -> tuple[str, str]:
     """(model, precision) of a bundled model's or file's name; ModelError, with a suggestion, where there is none."""
-    models = load_manifest()["models"]
+    models = load_manifest()["models"] if models is None else models
     names = {f"{model}-{precision}": (model, precision) for model in models for precision in models[model]["files"]}
     names |= {model: (model, models[model]["prefers"]) for model in models}
     if name not in names:
+        import difflib
+
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
         raise ModelError(f"no bundled model is called {name!r}: {hint} (a file's name ends in .onnx)")
@@ -126,8 +127,9 @@ def _bundled(file: str) -> Path:
 
 def _load_bundled(name: str) -> tuple[str, bytes, str]:
     """(`digits-int8`, its bytes, their SHA-256)."""
-    model, precision = _resolve(name)
-    entry = load_manifest()["models"][model]["files"][precision]
+    models = load_manifest()["models"]
+    model, precision = _resolve(name, models)
+    entry = models[model]["files"][precision]
     try:
         data = _bundled(entry["file"]).read_bytes()
     except OSError as error:

@@ -6,10 +6,8 @@ import errno
 import io
 import os
 import re
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 from edge_digits.errors import OutputError, OutputExistsError
 
 # Linux names of streams that are open already. Opening these would truncate a file that the shell has redirected to.
-_STREAM = re.compile(r"/dev/(?P<name>stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<fd>\d{1,9})")
+_STREAM = r"/dev/(?P<name>stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<fd>\d{1,9})"
 _STREAM_FD = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 # What only a write reports. The body of a `with` may raise other OSErrors of its own, which are not ours to explain.
@@ -90,6 +88,9 @@ def stage_output(path: str, *, force: bool, suffix: str = "") -> Iterator[Path]:
     It ends in `suffix`, or without one as `path` does. It becomes `path` when the block ends, and is removed when the
     block raises. Raises as `open_output` does, and OutputError where nothing was written.
     """
+    import shutil
+    import tempfile
+
     suffix = suffix or Path(path).suffix
     if _is_written_through(path):
         with tempfile.TemporaryDirectory(prefix="edge-digits-") as folder:
@@ -180,7 +181,7 @@ def _is_stdout(path: str) -> bool:
 
 def _is_written_through(path: str) -> bool:
     """Whether `path` is a stream, a pipe or a device: something that a rename would destroy."""
-    if _is_stdout(path) or _STREAM.fullmatch(path):
+    if _is_stdout(path) or re.fullmatch(_STREAM, path):
         return True
     try:
         mode = Path(path).stat().st_mode
@@ -191,7 +192,7 @@ def _is_written_through(path: str) -> bool:
 
 def _stream_fd(path: str) -> int:
     """A new file descriptor to write to what `path` names: an open stream, a pipe or a device."""
-    if match := _STREAM.fullmatch(path):
+    if match := re.fullmatch(_STREAM, path):
         return os.dup(_STREAM_FD[match["name"]] if match["name"] else int(match["fd"]))
     return os.open(path, os.O_WRONLY)  # without O_CREAT, which Linux refuses for others' pipes in /tmp
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from edge_digits.classifier import Classifier, temper
 from edge_digits.engines import EngineName
 from edge_digits.errors import ImageError, UsageError
 from edge_digits.find import Found, Region, find
-from edge_digits.form import Form
 from edge_digits.images import PictureSource, load_image
 from edge_digits.ink import is_light_on_dark
 from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE, MIN_CONFIDENCE_UNSCORED
@@ -26,6 +26,9 @@ from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.slashes import set_slashes_apart
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
 from edge_digits.ways import Part, best_way, find_ways
+
+if TYPE_CHECKING:
+    from edge_digits.form import Form
 
 SURELY = 0.95
 """Digit score below which there is no digit in a picture of something else."""
@@ -103,9 +106,7 @@ class Reader:
     ) -> None:
         if count is not None and pattern is not None:
             raise UsageError("--count and --pattern exclude each other: a pattern says how many digits there are")
-        self._form, self._count = None if count is None else Form.of_count(count), count
-        if pattern is not None:
-            self._form = Form.of_pattern(pattern)
+        self._form, self._count = _known_form(count, pattern), count
         self.classifier = Classifier(model, engine=engine)
         if min_confidence is None:
             min_confidence = MIN_CONFIDENCE if self.classifier.reject_below else MIN_CONFIDENCE_UNSCORED
@@ -238,6 +239,14 @@ class Reader:
             refused += [Rejected(digit.box, "not a digit: one of many uneven strokes") for digit in digits]
             digits = []
         return Reading(tuple(digits), tuple(refused))
+
+
+def _known_form(count: int | None, pattern: str | None) -> Form | None:
+    if count is None and pattern is None:
+        return None
+    from edge_digits.form import Form
+
+    return Form.of_count(count) if count is not None else Form.of_pattern(pattern or "")
 
 
 def _are_strokes(digits: Sequence[Digit]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from typing import Literal, TextIO
@@ -20,8 +19,10 @@ class RecordWriter:
     def __init__(self, out: TextIO, form: Format) -> None:
         self._out, self._form = out, form
         self._count = 0
-        self._csv = csv.writer(out, lineterminator="\n")
         if form == "csv":
+            import csv
+
+            self._csv = csv.writer(out, lineterminator="\n")
             self._csv.writerow(_CSV_COLUMNS)
         elif form == "json":
             out.write("[")
