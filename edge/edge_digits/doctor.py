@@ -81,13 +81,16 @@ def _start(probe: str) -> subprocess.Popen[str]:
 
 
 def _answer(probe: str, child: subprocess.Popen[str], deadline: float, timeout: float) -> list[Finding]:
-    """What a probe printed; or that it crashed, or took too long."""
+    """What a probe printed; or that it crashed, hangs, or is slow."""
     try:
         out, err = child.communicate(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
-        return [Finding(probe, "problem", f"no answer within {timeout:g} s", _ADVICE[probe])]
+        working = _is_working(child.pid)
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+            return [_no_answer(probe, working, timeout)]
+        out, err = child.communicate()  # it had answered while another was waited for
     try:
         found: list[dict[str, Any]] = json.loads(out.splitlines()[-1])
         return [Finding(**finding) for finding in found]
@@ -95,6 +98,35 @@ def _answer(probe: str, child: subprocess.Popen[str], deadline: float, timeout: 
         last = err.strip().splitlines()[-1] if err.strip() else f"exit code {child.returncode}"
         how = f"ended by signal {-child.returncode}" if child.returncode < 0 else last
         return [Finding(probe, "problem", how, _ADVICE[probe])]
+
+
+def _no_answer(probe: str, working: bool, timeout: float) -> Finding:
+    """Of a probe that was given up: a hang is a problem, being slow or without a display is none."""
+    if working:
+        found = f"no answer within {timeout:g} s, but still at work: this machine is slow, or busy"
+        return Finding(probe, "note", found, "try again when nothing else runs")
+    status: Status = "note" if probe == "display" else "problem"
+    return Finding(probe, status, f"no answer within {timeout:g} s", _ADVICE[probe])
+
+
+def _is_working(process: int) -> bool:
+    """Whether a process computes, waits for its turn to, or is being traced; where the system does not tell: no."""
+    first = _progress(process)
+    for _ in range(5):
+        time.sleep(0.01)  # s; the counters of Linux are of 0.01 s
+        now = _progress(process)
+        if now is not None and (now != first or now[0] in "Rt"):
+            return True
+    return False
+
+
+def _progress(process: int) -> tuple[str, ...] | None:
+    """Linux's state letter of a process, its page faults and seconds of processor time so far."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (told[0], told[7], told[9], told[11], told[12])
 
 
 _ADVICE = {
