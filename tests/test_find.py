@@ -205,6 +205,19 @@ def test_a_shift_by_whole_pixels_gives_the_same_tiles(shift: tuple[int, int], li
     assert all(np.array_equal(a, b) for a, b in zip(tiles_of(before), tiles_of(after), strict=True))
 
 
+# ---- what is one digit
+
+
+@pytest.mark.parametrize("scale", [1, 2.5])
+def test_a_flag_that_does_not_touch_its_5_and_reaches_down_beside_it_belongs_to_it(scale: float) -> None:
+    image = np.full((70, 90), 230, np.uint8)
+    body = np.array([(32, 24), (30, 34), (47, 38), (52, 46), (48, 54), (28, 57)], np.int32)
+    cv2.polylines(image, [body], False, 40, 5, cv2.LINE_AA)
+    cv2.line(image, (45, 24), (71, 13), 40, 4, cv2.LINE_AA)
+    (region,) = find(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)).regions
+    assert overlap(region.box, (round(26 * scale), round(11 * scale), round(47 * scale), round(49 * scale))) > 0.85
+
+
 # ---- what is no digit
 
 

@@ -38,6 +38,8 @@ BREAK = 0.7
 """Strokes that may lie between the halves of a digit that is broken across …"""
 ABOVE = 0.35
 """… and the share of the narrower one's width by which the one stands above the other."""
+SHORT = 0.6
+"""Share of the digit's height that the flag of a 5, or what a stroke skipped, is high at most."""
 PIECE_GAP = 0.25
 """Share of the digit's height that may lie between it and a broken-off piece, above or below it."""
 SLOPES = -0.3, 0.3, -0.5, 0.5
@@ -82,10 +84,12 @@ def _belongs(piece: Piece, digits: NDArray[np.int64], stroke: float) -> NDArray[
     gap = np.minimum(PIECE_GAP * h, OWN_GAP * max(piece.w, piece.h))
     fitting = (along >= -gap) & (piece.w <= 1.5 * w) & (h <= MIN_PIECE * max(piece.w, piece.h))
     stacked = (across >= 0.5 * piece.w) & (piece.h < 0.8 * h)
-    # Broken across: halves as high as each other, but nearer than lines of writing come.
-    broken = (across >= ABOVE * np.minimum(piece.w, w)) & (-along <= max(1.5, BREAK * stroke)) & (along <= 0)
+    # Broken across: halves as high as each other, but nearer than lines of writing come; a flag may reach down beside.
+    short = piece.h < SHORT * h
+    broken = (across >= ABOVE * np.minimum(piece.w, w)) & (-along <= max(1.5, BREAK * stroke))
+    broken &= along <= np.where(short, CROSSING * piece.h, 0)
     # The flag of a 5, a stroke that skipped: beside the digit, but nearer than another digit would stand.
-    beside = (piece.h < 0.6 * h) & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
+    beside = short & (along > 0.5 * piece.h) & (-across <= max(2.0, 1.5 * stroke))
     wide = np.maximum(piece.right, x + w) - np.minimum(piece.x, x)
     high = np.maximum(piece.bottom, y + h) - np.minimum(piece.y, y)
     return np.asarray((crossing | broken | (fitting & (stacked | beside))) & ((wide <= WIDEST * high) | (wide == w)))
