@@ -320,7 +320,7 @@ def test_label_must_be_a_digit(fault, cell):
     ("line", "reason"),
     [
         (BLANK_ROW + ",0", "785 columns, not 784"),
-        (BLANK_ROW + ",", "785 columns, not 784"),
+        (BLANK_ROW + ",", "785 columns (column 785 is empty: a comma at the end), not 784"),
         (BLANK_ROW[2:], "783 columns, not 784"),
         ("7", "1 column, not 784"),
         (BLANK_ROW.replace(",", ";"), "1 column, not 784"),
@@ -381,6 +381,7 @@ def test_quoted_line_break_does_not_hide_a_row(fault):
         ("ImageId,Label", "tiles", "it has an ImageId column"),
         (HEADER.replace("pixel2,", "pixle2,"), "tiles", "column 3 is 'pixle2', not pixel2; the header pixel0 to"),
         (HEADER.replace("pixel2,", ""), "tiles", "783 columns, not 784; the header pixel0 to pixel783"),
+        (HEADER + ",", "tiles", r"785 columns \(column 785 is empty: a comma at the end\), not 784"),
         (HEADER.replace(",", ";"), "tiles", "1 column, not 784"),
         (HEADER.replace(",", ", "), "tiles", "column 2 is ' pixel1', not pixel1"),
         ("", "tiles", "1 column, not 784"),

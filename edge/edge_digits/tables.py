@@ -362,7 +362,7 @@ def _header_fault(line: bytes, names: tuple[str, ...]) -> str | None:
     if labelled and cells == list(_PIXELS):
         return "it has no label column, so there is nothing to compare with: edge-digits submit is for such files"
     if len(cells) != len(names):
-        return f"{_columns(len(cells))}, not {len(names)}; {expected}"
+        return f"{_columns(cells)}, not {len(names)}; {expected}"
     index = next(i for i, (cell, name) in enumerate(zip(cells, names, strict=True)) if cell != name)
     return f"column {index + 1} is {_shown(cells[index])}, not {names[index]}; {expected}"
 
@@ -405,7 +405,7 @@ def _parse_slowly(path: str, lines: list[bytes], first: int, names: tuple[str, .
             raise TableError(path, "is blank", number)
         cells = line.decode("utf-8", "backslashreplace").split(",")
         if len(cells) != len(names):
-            raise TableError(path, f"{_columns(len(cells))}, not {len(names)}", number)
+            raise TableError(path, f"{_columns(cells)}, not {len(names)}", number)
         row = []
         for name, cell in zip(names, cells, strict=True):
             highest = 9 if name == "label" else 255
@@ -440,5 +440,7 @@ def _shown(text: str) -> str:
     return ascii(text if len(text) <= 20 else text[:19] + "…")
 
 
-def _columns(count: int) -> str:
-    return "1 column" if count == 1 else f"{count} columns"
+def _columns(cells: list[str]) -> str:
+    """How many there are; and where the last is empty, so that a comma too many is found."""
+    last = f" (column {len(cells)} is empty: a comma at the end)" if len(cells) > 1 and not cells[-1] else ""
+    return ("1 column" if len(cells) == 1 else f"{len(cells)} columns") + last
