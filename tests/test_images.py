@@ -219,6 +219,16 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
     assert (load_image(encode_by_opencv(clear, ".png")) == 255).all()
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_few_bits_of_sixteen_are_not_all_but_black(bits: int) -> None:
+    deep = np.rint(GRAY / 255.0 * (2**bits - 1)).astype(np.uint16)
+    for image in map(load_image, (encode(deep, "PNG"), encode(deep, "TIFF"), deep, np.dstack([deep] * 3))):
+        assert difference(image, GRAY if image.ndim == 2 else np.dstack([GRAY] * 3)) == 0
+    clear = np.dstack([np.dstack([deep] * 3), np.full_like(deep, 65535)])
+    assert difference(load_image(clear), np.dstack([GRAY] * 3)) == 0
+    assert (load_image(np.full((9, 9), 3, np.uint16)) == 3).all()  # black is black
+
+
 def test_float_tiff_is_scaled_and_its_holes_are_white() -> None:
     holed = np.linspace(0, 1, HEIGHT * WIDTH).astype(np.float32).reshape(HEIGHT, WIDTH)
     holed[3, 4] = np.nan

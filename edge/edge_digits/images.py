@@ -261,6 +261,8 @@ def _captured_stderr() -> Iterator[bytearray]:
 
 _LARGEST = {("b", 1): 1, ("u", 1): 255, ("u", 2): 65535}
 """The largest value of the types that have a white of their own, by numpy's kind and bytes."""
+CAMERA_BITS = 12
+"""Of 16 that a file or array has, those that many cameras use, from the lowest on."""
 
 
 def _check_array(array: np.ndarray) -> None:
@@ -279,15 +281,23 @@ def _to_image(pixels: np.ndarray, header: Header) -> np.ndarray:
         raise RefusedError(f"has {channels} channels, which is more than color and transparency")
     if channels in (2, 4):
         color, alpha = pixels[..., : channels - 1], pixels[..., channels - 1]
-        color, alpha = _to_8_bits(color, header.peak), _to_8_bits(alpha, header.peak)
+        color, alpha = _to_8_bits(color, _white(color, header.peak)), _to_8_bits(alpha, header.peak)
         image = _on_white(color, alpha, header.premultiplied)
     else:
-        image = _to_8_bits(pixels, header.peak)
+        image = _to_8_bits(pixels, _white(pixels, header.peak))
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if header.clear_gray is not None and image.ndim == 2:
         image = np.where(image == header.clear_gray, np.uint8(255), image)
     return np.ascontiguousarray(_upright(image, header.orientation))
+
+
+def _white(color: np.ndarray, peak: int | None) -> int | None:
+    """The value that means white, None for the type's own: what is all but black in 16 bits was taken with fewer."""
+    if peak is not None or color.dtype.kind != "u" or color.dtype.itemsize != 2:
+        return peak
+    bits = max(8, int(color.max()).bit_length())
+    return (1 << bits) - 1 if bits <= CAMERA_BITS else None
 
 
 def _to_8_bits(pixels: np.ndarray, peak: int | None) -> np.ndarray:
