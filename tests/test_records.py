@@ -155,3 +155,34 @@ def test_lines_below_a_record_follow_its_text() -> None:
     out = io.StringIO()
     RecordWriter(out, "text").write(error_record("a.png", "") | {"error": None}, ["first", "second"])
     assert out.getvalue() == "a.png: nothing to read\nfirst\nsecond\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a.png: 1234\nb.png", r"a.png: 1234\nb.png"),
+        ("\x1b[2Jgone.png", r"\x1b[2Jgone.png"),
+        ("back\r.png", r"back\r.png"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("nö\udcff 日本.png", r"nö\udcff 日本.png"),
+    ],
+)
+@pytest.mark.parametrize("text", ["4017", "40\n17", ""])
+def test_a_name_cannot_forge_a_line_or_move_a_terminals_cursor(reader, name, shown, text):
+    out = io.StringIO()
+    image = write_number(*text.split("\n")).image if text else blank("white", 100, 100)
+    writer = RecordWriter(out, "text")
+    writer.write(reader.read(image).record(name))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == max(1, len(text.split("\n")))
+    assert lines[0].startswith(f"{shown}: {text[:2] or 'nothing to read'}")
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", 'a"b,c.png', "plain.png"])
+def test_any_name_comes_back_from_csv(name, tmp_path):
+    path = tmp_path / "out.csv"
+    with path.open("w", newline="\n") as out:
+        RecordWriter(out, "csv").write(error_record(name, "does not exist"))
+    with path.open(newline="") as file:
+        assert [row["source"] for row in csv.DictReader(file)] == [name]

@@ -28,6 +28,7 @@ from edge_digits.errors import (
     OutputExistsError,
     SourceError,
     UsageError,
+    one_line,
 )
 from edge_digits.limits import MAX_DIGITS, MAX_PIXELS, MIN_CONFIDENCE, STABLE
 from edge_digits.outputs import open_output
@@ -165,7 +166,7 @@ def _note(text: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             start = "\r\x1b[K" if sys.stderr.isatty() else ""  # over a line of progress
-            sys.stderr.write(start + "edge-digits: " + text.replace("\n", "\\n") + "\n")
+            sys.stderr.write(start + "edge-digits: " + one_line(text) + "\n")
             sys.stderr.flush()
 
 

@@ -17,6 +17,11 @@ EdgeDigitsError
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """Text as a terminal may show it: line ends, and what moves its cursor or turns its writing, are escaped."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class EdgeDigitsError(Exception):
     """The root of all of them; its text is one line that a person can act on."""
 

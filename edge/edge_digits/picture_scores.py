@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from statistics import mean, median
 from typing import Any, TextIO
 
-from edge_digits.errors import GateError
+from edge_digits.errors import GateError, one_line
 from edge_digits.images import PictureSource
 from edge_digits.metrics import wilson_interval
 from edge_digits.picture_labels import LabelledPicture
@@ -184,7 +184,7 @@ class PictureScores:
         slowest = self._slowest()
         return (
             f"{mean(each):.1f} ms a picture, from file to answer "
-            f"(median {median(each):.1f}; slowest {1000 * slowest.seconds:.0f}: {slowest.picture.file})"
+            f"(median {median(each):.1f}; slowest {1000 * slowest.seconds:.0f}: {one_line(slowest.picture.file)})"
         )
 
 

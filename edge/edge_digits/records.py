@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, TextIO
 
+from edge_digits.errors import one_line
 from edge_digits.reading import Record
 
 Format = Literal["text", "json", "jsonl", "csv"]
@@ -20,10 +21,7 @@ class RecordWriter:
         self._out, self._form = out, form
         self._count = 0
         if form == "csv":
-            import csv
-
-            self._csv = csv.writer(out, lineterminator="\n")
-            self._csv.writerow(_CSV_COLUMNS)
+            self._write_rows([_CSV_COLUMNS])
         elif form == "json":
             out.write("[")
 
@@ -37,11 +35,18 @@ class RecordWriter:
         elif self._form == "jsonl":
             self._out.write(json.dumps(record) + "\n")
         elif self._form == "csv":
-            self._csv.writerows(_csv_rows(record))
+            self._write_rows(_csv_rows(record))
         elif record["error"] is None:
             self._out.writelines(f"{line}\n" for line in (_text(record), *below))
         self._count += 1
         self._out.flush()
+
+    def _write_rows(self, rows: Sequence[Sequence[object]]) -> None:
+        import csv  # the other formats start without it
+
+        bare = any("\r" in str(cell) for row in rows for cell in row)  # which Python would not quote
+        quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
+        csv.writer(self._out, lineterminator="\n", quoting=quoting).writerows(rows)
 
     def close(self) -> None:
         """Writes what ends the output."""
@@ -51,11 +56,12 @@ class RecordWriter:
 
 def _text(record: Record) -> str:
     """`img.png: 4017  (99.91 %)`, with the confidence of the least sure digit; further lines are indented."""
+    source = one_line(record["source"])
     if not record["digits"]:
-        return f"{record['source']}: nothing to read"
+        return f"{source}: nothing to read"
     least = min(digit["confidence"] for digit in record["digits"])
-    indent = "\n" + " " * (len(record["source"]) + 2)
-    text = f"{record['source']}: {indent.join(record['lines'])}  ({100 * least:.2f} %)"
+    indent = "\n" + " " * (len(source) + 2)
+    text = f"{source}: {indent.join(record['lines'])}  ({100 * least:.2f} %)"
     for digit in record["digits"]:
         if "top" in digit:
             likeliest = ", ".join(f"{entry['digit']} {100 * entry['confidence']:.2f} %" for entry in digit["top"])
