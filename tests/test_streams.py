@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from stream_server import Serving, streaming
 
-from edge_digits import cameras, streams
+from edge_digits import cameras, streams, video
 from edge_digits.errors import SourceError
 from edge_digits.opencv import cv2
 from edge_digits.video import Frame, Source, SourceSettings, open_source
@@ -117,6 +117,17 @@ def test_a_camera_that_opens_but_gives_no_frame_is_an_error_in_time(camera: list
     with pytest.raises(SourceError, match="opens, but gives no frame"):
         open_source("0", _impatient(0.3), note=_no_note)
     assert time.monotonic() - started < 2
+
+
+def test_a_camera_of_frames_that_are_too_large_is_refused_unread(
+    camera: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "MAX_PIXELS", 1280 * 720 - 1)
+    vast = _Capture(None)
+    camera.append(vast)
+    with pytest.raises(SourceError, match="has frames of 1,280 × 720 pixels, and the limit is 921,599"):
+        open_source("0", _impatient(1), note=_no_note)
+    assert (vast.given, vast.released) == (0, True)
 
 
 def test_a_camera_that_hangs_while_it_opens_is_an_error_in_time(camera: list[object]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_digits import video
 from edge_digits.errors import SourceError, UsageError
 from edge_digits.opencv import cv2
 from edge_digits.video import Frame, MediaClock, SourceSettings, open_source
@@ -143,6 +144,22 @@ def test_a_file_that_is_no_video_is_an_error_with_its_path(
     assert str(caught.value).startswith(f"{path}: ")
     assert caught.value.exit_code == 4
     assert capfd.readouterr() == ("", "")
+
+
+def test_frames_of_more_pixels_than_a_picture_may_have_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "vast.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (640, 480))
+    writer.write(np.full((480, 640, 3), 200, np.uint8))
+    writer.release()
+    monkeypatch.setattr(video, "MAX_PIXELS", 640 * 480)
+    open_source(str(path), note=_no_note).close()
+    monkeypatch.setattr(video, "MAX_PIXELS", 640 * 480 - 1)
+    monkeypatch.setattr(video, "read_frame", lambda _: pytest.fail("it was read"))
+    with pytest.raises(SourceError) as caught:
+        open_source(str(path), note=_no_note)
+    assert str(caught.value) == f"{path}: has frames of 640 × 480 pixels, and the limit is 307,199 in all"
 
 
 @pytest.mark.parametrize("source", ["", "\0", "ftp://127.0.0.1/x", "x" * 5000, "9" * 5000])

@@ -18,6 +18,7 @@ from edge_digits.video import (
     ffmpeg_backend,
     read_frame,
     sane_fps,
+    too_large,
     without_password,
 )
 
@@ -128,6 +129,8 @@ class _Grabber:
         self.fps = FOLDER_FPS
         self.finite = self.stalled = self.ended = False
         """A video file behind an address; ended as no frame came in time; ended at all."""
+        self.fault: str | None = None
+        """Why it is refused though it opens."""
         self.count = self.dropped = 0
         self._changed = threading.Condition()
         self._newest: Frame | None = None
@@ -150,6 +153,8 @@ class _Grabber:
         in_time = self.settled(self._timeout)
         if self.has_frame:
             return None
+        if self.fault:
+            return self.fault
         if self._opened:
             return "opens, but gives no frame"
         return "cannot be opened" if in_time and not self.stalled else f"no answer within {self._timeout:g} s"
@@ -174,7 +179,9 @@ class _Grabber:
         try:
             capture = self._connect()
             try:
-                if capture.isOpened():
+                if capture.isOpened() and (fault := too_large(capture)):
+                    self.fault = fault
+                elif capture.isOpened():
                     self._keep_newest(capture)
                 else:
                     self.stalled = self._is_stall(asked)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge_digits.errors import ImageError, SourceError, UsageError
 from edge_digits.image_headers import HEAD_BYTES, picture_format
 from edge_digits.images import find_pictures
+from edge_digits.limits import MAX_PIXELS
 from edge_digits.opencv import cv2
 
 Image = npt.NDArray[np.uint8]
@@ -188,9 +189,11 @@ class _FileSource(Source):
     def __init__(self, name: str, *, note: Note) -> None:
         # The absolute path, as FFmpeg takes "a:b" for an address.
         self._capture = cv2.VideoCapture(opencv_name(str(Path(name).absolute())), ffmpeg_backend())
-        self._first = read_frame(self._capture)
+        fault = too_large(self._capture)
+        self._first = None if fault else read_frame(self._capture)
         if self._first is None:
-            reason = "holds no frame that can be read" if self._capture.isOpened() else _why_no_video(Path(name))
+            silent = "holds no frame that can be read" if self._capture.isOpened() else _why_no_video(Path(name))
+            reason = fault or silent
             self._capture.release()
             raise SourceError(f"{name}: {reason}")
         super().__init__(name, self._capture.get(cv2.CAP_PROP_FPS), live=False)
@@ -263,6 +266,14 @@ def opencv_name(name: str) -> str:
 def ffmpeg_backend() -> int:
     """FFmpeg where this OpenCV has it: the others guess at picture sequences and write to stderr."""
     return cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
+
+
+def too_large(capture: cv2.VideoCapture) -> str | None:
+    """Why its frames are refused unread; None where they are of a size that a picture may have."""
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height <= MAX_PIXELS:
+        return None
+    return f"has frames of {width:,} × {height:,} pixels, and the limit is {MAX_PIXELS:,} in all"
 
 
 def read_frame(capture: cv2.VideoCapture) -> Image | None:
