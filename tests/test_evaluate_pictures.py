@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from commands import Run, runner
 from pictures import blank, png, write_number
 
-from edge_digits import Reader
+from edge_digits import Reader, picture_labels
 from edge_digits.cli import app
 from edge_digits.errors import GateError, TableError, UsageError
 from edge_digits.metrics import wilson_interval
@@ -302,8 +303,8 @@ def test_labels_are_read_as_excel_writes_them(tmp_path: Path) -> None:
         ("file,text\na.png,4\n" + "x" * 5000 + ",4\n", 3, "there is no file"),
         ("file,text\n\na.png,4\n,4\n", 4, "names no file"),
         ("file,text\na.png,4\nb.png,4\na.png,4\n", 4, "'a.png' stands in line 2, too"),
-        ("file,text\na.png,4\nb.png\n", 3, "1 columns? instead of 2"),
-        ("file,text\na.png,4\nb.png,4,x\n", 3, "3 columns instead of 2"),
+        ("file,text\na.png,4\nb.png\n", 3, "has 1 cell.*, and the header 2"),
+        ("file,text\na.png,4\nb.png,4,x\n", 3, "has 3 cells, and the header 2"),
         ("file,text,kind\na.png,4,\n", 2, "names no kind"),
         ("file,text\na.png,four\n", 2, "the text 'four' is not digits"),
         ("file,text\na.png,4.5\n", 2, "the text '4.5' is not digits"),
@@ -326,6 +327,27 @@ def test_bad_labels_are_refused_with_their_line(
     assert (done.code, done.out) == (1, "")
     assert done.err.count("\n") == 1
     assert str(told.value) in done.err
+
+
+def test_labels_that_are_no_file_or_have_no_end_are_refused_unread(tmp_path: Path) -> None:
+    table = Path(labelled(tmp_path, "")) / "labels.csv"
+    for make in (lambda: os.mkfifo(table), lambda: table.symlink_to("/dev/zero"), table.mkdir):
+        table.rmdir() if table.is_dir() else table.unlink()
+        make()
+        with pytest.raises(TableError, match="is not a regular file"):
+            load_labels(str(tmp_path))
+    table.rmdir()
+    with table.open("wb") as file:
+        file.truncate(picture_labels.MAX_BYTES + 1)
+    with pytest.raises(TableError, match="is larger than 64 MB"):
+        load_labels(str(tmp_path))
+
+
+@pytest.mark.parametrize("table", ["x," * 90_000 + "\n", "file,text\na.png," + "x" * 90_000 + "\n"])
+def test_what_is_wrong_with_labels_is_told_in_short(tmp_path: Path, table: str) -> None:
+    with pytest.raises(TableError) as told:
+        load_labels(labelled(tmp_path, table))
+    assert len(str(told.value)) < 400
 
 
 @pytest.mark.parametrize("name", ["", "/", "//"])

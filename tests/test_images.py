@@ -573,7 +573,7 @@ def test_what_is_no_picture_is_named(data: bytes, words: str, tmp_path: Path) ->
     ("path", "words"),
     [
         ("missing.png", "does not exist"),
-        ("", "does not exist"),
+        ("", "names no file"),
         (".", "is a folder"),
         ("file/x.png", "does not exist"),
         ("loop", "leads back to itself"),

@@ -6,12 +6,13 @@ Without `from __future__ import annotations`: typer would have to evaluate each 
 import contextlib
 import copy
 import functools
+import math
 import os
 import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
@@ -188,6 +189,7 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            _refuse_nan(kwargs)
             with _warnings_noted():
                 code = function(*args, **kwargs) or 0
         except EdgeDigitsError as error:
@@ -202,6 +204,13 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
         raise typer.Exit(code)
 
     return run
+
+
+def _refuse_nan(options: Mapping[str, object]) -> None:
+    """Raises UsageError for an option of which no comparison is true, so that no limit stops it."""
+    for name, value in options.items():
+        if isinstance(value, float) and math.isnan(value):
+            raise UsageError(f"--{name.replace('_', '-')} nan: is not a number")
 
 
 @contextlib.contextmanager
@@ -314,7 +323,7 @@ def classify(
             writer.write(record, below)
             if record["error"] is not None:
                 failed += 1
-                _note(f"{record['source']}: {record['error']}")
+                _note(f"{record['source'] or repr('')}: {record['error']}")
             progress.update(done)
         writer.close()
     if pictures.skipped:

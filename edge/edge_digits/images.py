@@ -112,10 +112,12 @@ def _kind_reason(mode: int) -> str:
     return f"is not a regular file but {kind} (standard input is read with -)"
 
 
-def _path_reason(error: OSError | ValueError, path: str = "") -> str:
+def _path_reason(error: OSError | ValueError, path: str = "-") -> str:
     """Why a path cannot be read, in words that follow its name."""
     if not isinstance(error, OSError):
         return "is not a name that a file can have"
+    if not path:
+        return "names no file"
     if error.errno == errno.ENOENT and Path(path).is_symlink():
         return "is a link to a file that does not exist"
     reasons = {

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from edge_digits.errors import TableError, UsageError
 LABELS = "labels.csv"
 NO_KIND = "pictures"
 """The kind of all pictures where labels.csv names none."""
+MAX_BYTES = 64 << 20
+"""Of labels.csv: enough for a million pictures."""
 _TEXT = re.compile(r"(?:[0-9]+(?:;[0-9]+)*)?")
 
 
@@ -44,9 +47,9 @@ def load_labels(folder: str) -> list[LabelledPicture]:
     for line, row in _rows(table, _text(table)):
         picture = _labelled(table, line, row)
         if picture.file in lines:
-            raise TableError(table, f"{picture.file!r} stands in line {lines[picture.file]}, too", line)
+            raise TableError(table, f"{_cut(picture.file)!r} stands in line {lines[picture.file]}, too", line)
         if not os.path.isfile(picture.path):  # noqa: PTH113 – Path's raises for a name too long
-            raise TableError(table, f"there is no file {picture.path!r}", line)
+            raise TableError(table, f"there is no file {_cut(picture.path)!r}", line)
         lines[picture.file] = line
         pictures.append(picture)
     if not pictures:
@@ -67,6 +70,11 @@ def choose_kinds(pictures: Sequence[LabelledPicture], only: str) -> list[Labelle
 def _text(path: str) -> str:
     """What the file holds. Raises TableError."""
     try:
+        known = Path(path).stat()
+        if not stat.S_ISREG(known.st_mode):
+            raise TableError(path, "is not a regular file")
+        if known.st_size > MAX_BYTES:
+            raise TableError(path, f"is larger than {MAX_BYTES >> 20} MB, which no list of pictures is")
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror or "cannot be read" if isinstance(error, OSError) else str(error)
@@ -92,13 +100,18 @@ def _rows(path: str, text: str) -> Iterator[tuple[int, dict[str, str]]]:
                 header = [name.strip() for name in row]
                 for name in ("file", "text"):
                     if header.count(name) != 1:
-                        raise TableError(path, f"needs one column {name!r}, and has {', '.join(header)}", first)
+                        raise TableError(path, f"needs one column {name!r}, and has {_cut(', '.join(header))}", first)
             elif len(row) != len(header):
-                raise TableError(path, f"{len(row)} columns instead of {len(header)}", first)
+                raise TableError(path, f"has {len(row)} cells, and the header {len(header)}", first)
             else:
                 yield first, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise TableError(path, f"is no CSV ({error})", line + 1) from error
+
+
+def _cut(text: str) -> str:
+    """Short enough for an error."""
+    return text if len(text) <= 100 else text[:99] + "…"
 
 
 def _labelled(table: str, line: int, row: dict[str, str]) -> LabelledPicture:
@@ -107,7 +120,7 @@ def _labelled(table: str, line: int, row: dict[str, str]) -> LabelledPicture:
     if not row["file"]:
         raise TableError(table, "names no file", line)
     if not _TEXT.fullmatch(text):
-        raise TableError(table, f"the text {text!r} is not digits, lines separated by ';'", line)
+        raise TableError(table, f"the text {_cut(text)!r} is not digits, lines separated by ';'", line)
     if not kind:
         raise TableError(table, "names no kind", line)
     path = table.removesuffix(LABELS) + row["file"]
