@@ -39,6 +39,9 @@ DARK_INKS = ((150, 60, 30), (40, 30, 170), (60, 100, 20), (110, 40, 110), (30, 3
 CHALK = (((60, 90, 40), (235, 240, 240)), ((90, 40, 20), (120, 230, 250)), ((45, 45, 45), (200, 180, 250)))
 """White on a green board, yellow on navy, pink on slate."""
 
+BRIGHTNESS = np.array((0.114, 0.587, 0.299))
+"""Shares of blue, green and red."""
+
 
 def digits(seed: int, count: int = 3) -> str:
     """Some number."""
@@ -150,6 +153,16 @@ def coloured_number(seed: int) -> Picture:
     return number(seed, kind=LIGHT_PAPERS[seed % 5], ink=DARK_INKS[seed // 5 % 5])
 
 
+def as_bright_as_its_paper(seed: int) -> Picture:
+    """Ink of a colour drawn at random, on paper of another one of the same brightness, within 8 of 255; a JPEG."""
+    rng = np.random.default_rng(seed)
+    paper = ink = np.zeros(3)
+    while abs(BRIGHTNESS @ (paper - ink)) > 8 or abs(paper - ink).max() < 80:
+        paper, ink = rng.integers(20, 236, (2, 3))
+    picture = number(seed, kind=tuple(paper.tolist()), ink=tuple(ink.tolist()), height=(40, 60, 72)[seed % 3])
+    return changed(picture, jpeg(picture.image, 85))
+
+
 def chalked_number(seed: int) -> Picture:
     board, chalk = CHALK[seed % 3]
     return number(seed, kind=board, ink=chalk, stroke=0.1)
@@ -182,6 +195,7 @@ MET = [
     Property("rules through the digits", crossed_by_rules, 30, 0.9),
     Property("squared paper", lambda n: number(n, kind="squared", height=(48, 72)[n % 2]), 30, 0.9),
     Property("coloured ink on coloured paper", coloured_number, 50, 0.95),
+    Property("coloured ink as bright as its paper", as_bright_as_its_paper, 40, 0.95),
     Property("chalk on a board", chalked_number, 30, 0.9),
     Property("light on dark", lambda n: number(n, kind="noisy", light_on_dark=True), 30, 0.9),
     Property("ballpoint", lambda n: number(n, height=100, stroke=0.04, ink=DARK_INKS[n % 2]), 30, 0.9),

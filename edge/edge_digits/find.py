@@ -8,6 +8,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_digits.colours import to_gray
 from edge_digits.desk import desk_beside, find_sheets, on_one_paper, without_desk
 from edge_digits.group import MIN_HEIGHT, join_pieces, lines_of, sort_out, unstack
 from edge_digits.ink import INK_LEVEL, Ink, find_ink, has_light_ink, shrink
@@ -99,7 +100,7 @@ def find(image: NDArray[np.uint8]) -> Found:
     It is searched coarsely first, which is enough for digits that come out high. A large picture is searched more
     finely only if that finds none, and where it finds some that are too low, about them alone.
     """
-    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8)
+    gray = to_gray(image)
     whole = 0, 0, gray.shape[1], gray.shape[0]
     pyramid = [gray]
     while max(pyramid[-1].shape) > COARSEST_SIDE:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_digits.batches import Batch, read_batch
 from edge_digits.classifier import Classifier, temper
+from edge_digits.colours import to_gray
 from edge_digits.engines import EngineName
 from edge_digits.errors import ImageError, UsageError
 from edge_digits.find import Found, Region, find
@@ -291,7 +292,7 @@ def as_tile(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """
     if image.shape[:2] != (SIDE, SIDE):
         return None
-    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8)
+    gray = to_gray(image)
     tile = gray if is_light_on_dark(gray) else np.asarray(255 - gray, np.uint8)
     rows, columns = np.flatnonzero(tile.any(axis=1)), np.flatnonzero(tile.any(axis=0))
     if not len(rows) or max(np.ptp(rows), np.ptp(columns)) + 1 not in range(BOX - 1, BOX + 1):
