@@ -25,7 +25,15 @@ MIN_SCENE = 100
 MIN_ROOM = 96
 """Ink is measured against the room that its ground leaves it, but at least this of 255: deep shadow is mere noise."""
 MIN_CONTRAST = 0.06
-"""Ink must differ from its ground by this share of the range; paper texture and shading differ by less."""
+"""Ink must differ from its ground by this share of the range; paper texture and shading differ by less …"""
+FAINTEST = 0.02
+"""… but where nothing does, faint ink by this share …"""
+CLEAR_OF_NOISE = 4.0
+"""… and by so many standard deviations of the noise, which rough paper has more of …"""
+CLEAR_OF_LIGHT = 2.0
+"""… and so many times what the light changes by in most places …"""
+LIGHT_SIDE = 64
+"""… from one pixel to the next but one of a picture whose longer side has so many."""
 INK_LEVEL = 0.4
 """Share of the darkest ink's strength from which a pixel is ink: about half way up the stroke's edge."""
 UNCLEAR_BORDER = 0.25
@@ -34,7 +42,9 @@ PLAIN_SIDE = 40
 """Pixels of the longer side: the light on a smaller picture is taken to be even, as its strokes may be as wide as the
 window that would tell them from the ground."""
 CLEARLY_LESS_INK = 1.5
-"""Light on dark or dark on light: the one with less ink, where it is less by this factor."""
+"""Light on dark or dark on light: the one with less ink, where it is less by this factor …"""
+CLEARLY_FAINTER = 2.5
+"""… unless its ink rises by less, by this factor."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ class Ink:
     """Light on dark in the picture."""
     noise: float
     """Standard deviation of the picture's noise."""
+    faintest: float
+    """What ink rises by at least, where no ink is strong."""
     light: NDArray[np.uint8]
     """(H, W): the picture, turned so that its ink is light."""
     ground: NDArray[np.uint8]
@@ -57,7 +69,7 @@ class Ink:
     def without(self, mask: NDArray[np.uint8]) -> Ink | None:
         """The ink where a mask, (H, W), is 0; None where there is none above the noise."""
         values = np.where(mask > 0, np.uint8(0), self.values)
-        level = ink_level(values, self.noise)
+        level = ink_level(values, self.noise, self.faintest)
         return None if level is None else replace(self, values=values, level=level)
 
 
@@ -70,8 +82,9 @@ def find_ink(gray: NDArray[np.uint8], window: float, *, is_light: bool) -> Ink |
     ground = find_ground(light, window, sharp=True)
     ink = against_room(cv2.subtract(light, ground), ground)
     grain = noise(gray)
-    level = ink_level(ink, grain)
-    return None if level is None else Ink(ink, level, is_light, grain, light, ground)
+    faintest = faintest_ink(gray, grain)
+    level = ink_level(ink, grain, faintest)
+    return None if level is None else Ink(ink, level, is_light, grain, faintest, light, ground)
 
 
 def has_light_ink(gray: NDArray[np.uint8], window: float, *, shaded: bool = False) -> bool:
@@ -86,18 +99,24 @@ def has_light_ink(gray: NDArray[np.uint8], window: float, *, shaded: bool = Fals
         return is_light_on_dark(gray)
     small = shrink(gray, POLARITY_SIDE)
     grain = noise(small)  # of a picture and of its negative it is the same
+    faintest = faintest_ink(small, grain)
     around = np.ones((max(7, round(max(small.shape) * EDGE_WIDTH) | 1),) * 2, np.uint8)
     for steep in (True,) if shaded else (False, True):
         rise = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, around) if steep else None
-        shares = [_ink_share(light, rise, window, grain) for light in (small, np.asarray(255 - small, np.uint8))]
-        less, more = sorted(shares)
-        if less == float("inf") or more >= CLEARLY_LESS_INK * less:
-            return shares[0] < shares[1]
+        (share, rises), (dark_share, dark_rises) = (
+            _ink_share(light, rise, window, grain, faintest) for light in (small, np.asarray(255 - small, np.uint8))
+        )
+        if max(rises, dark_rises) > CLEARLY_FAINTER * min(rises, dark_rises):
+            return rises > dark_rises
+        if max(share, dark_share) > CLEARLY_LESS_INK * min(share, dark_share):
+            return share < dark_share
     return is_light_on_dark(gray)
 
 
-def _ink_share(light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window: float, noise: float) -> float:
-    """The share of a picture that is ink, if ink is light; infinite where there is none.
+def _ink_share(
+    light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window: float, noise: float, faintest: float
+) -> tuple[float, float]:
+    """The share of a picture that is ink, if ink is light, and by how much that rises, 0 to 255; 0 where there is none.
 
     `rise`, (H, W) uint8, is by how much the picture rises about each pixel; what lies higher above its ground is none.
     """
@@ -106,8 +125,11 @@ def _ink_share(light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window
     if rise is not None:
         rises[cv2.compare(rises, rise, cv2.CMP_GT) > 0] = 0
     ink = against_room(rises, ground)
-    level = ink_level(ink, noise)
-    return float("inf") if level is None else cv2.countNonZero(above(ink, level * INK_LEVEL)) / ink.size
+    level = ink_level(ink, noise, faintest)
+    if level is None:
+        return 0.0, 0.0
+    inked = above(ink, level * INK_LEVEL)
+    return cv2.countNonZero(inked) / ink.size, percentile(count_levels(np.asarray(rises, np.uint8), inked), 75)
 
 
 def shrink(gray: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -187,9 +209,25 @@ def noise(gray: NDArray[np.uint8]) -> float:
     return worst
 
 
-def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
-    """How strong the ink of a picture is, 0 to 255; None where there is none above the noise."""
-    floor = max(MIN_CONTRAST * 255, 4 * noise)
+def faintest_ink(gray: NDArray[np.uint8], noise: float) -> float:
+    """What ink of a picture, (H, W) uint8, rises by at least, 0 to 255, to be told from noise and uneven light."""
+    small = shrink(gray, LIGHT_SIDE)
+    changes = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    light = percentile(count_levels(np.asarray(changes, np.uint8)), 50)
+    return max(FAINTEST * 255, CLEAR_OF_NOISE * noise, CLEAR_OF_LIGHT * light)
+
+
+def ink_level(ink: NDArray[np.uint8], noise: float, faintest: float) -> float | None:
+    """How strong the ink of a picture is, 0 to 255; None where there is none above the noise.
+
+    Faint ink counts only where there is no other.
+    """
+    level = _level_above(ink, max(MIN_CONTRAST * 255, CLEAR_OF_NOISE * noise), MIN_CONTRAST * 255)
+    return _level_above(ink, faintest, faintest) if level is None else level
+
+
+def _level_above(ink: NDArray[np.uint8], floor: float, least: float) -> float | None:
+    """How strong the ink is that rises above a floor; None where half of its edge is lower than `least`."""
     x, y, width, height = cv2.boundingRect(above(ink, floor))  # mostly little of the picture
     if not width:
         return None
@@ -200,4 +238,4 @@ def ink_level(ink: NDArray[np.uint8], noise: float) -> float | None:
     # Otsu's threshold within what rises above the floor parts the ink from its own blurred edges and from shading.
     counts[: otsu_threshold(counts)] = 0
     level = percentile(counts, 75)
-    return level if level * INK_LEVEL > MIN_CONTRAST * 255 else None
+    return level if level * INK_LEVEL > least else None
