@@ -26,16 +26,19 @@ import numpy.typing as npt
 
 from edge_digits.errors import TableError
 from edge_digits.parallel import map_ahead
+from edge_digits.plain_rows import PlainRows
 
 Tiles = npt.NDArray[np.uint8]
 """(n, 28, 28), 0 to 255, ink bright on black."""
 Labels = npt.NDArray[np.uint8]
 """(n,), 0 to 9."""
+Cells = npt.NDArray[np.uint8 | np.int64]
+"""(n, columns), each within its range."""
 Probabilities = npt.NDArray[np.float32]
 """(n, 10), 0 to 1."""
 
 _PIXELS = tuple(f"pixel{i}" for i in range(784))
-_ROWS = 256  # of a chunk: loadtxt lets no other thread run, for 3 ms with these
+_ROWS = 256  # of a chunk: loadtxt, which reads what is not plain, lets no other thread run, for 3 ms with these
 _CHUNK = 256 * 1024  # bytes read or unpacked at a time
 _LINE_LIMIT = 64 * 1024  # bytes; a row of 785 quoted cells of three digits has 4,709
 _PACKED = 100  # times its size that a file may unpack to: digits do to 8 times, and blank rows to 1,000 …
@@ -47,11 +50,11 @@ _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueErro
 
 
 class _Counter(Iterator[bytes]):
-    """Lines, and how many of them have been read."""
+    """Lines, and how many of the table's have been read."""
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
+    def __init__(self, lines: Iterator[bytes], count: int) -> None:
         self._lines = lines
-        self.count = 0
+        self.count = count
 
     def __next__(self) -> bytes:
         line = next(self._lines)
@@ -63,8 +66,9 @@ class TableReader:
     """The rows of a table, read once from front to back in bounded memory.
 
     `path` is a CSV file, plain or packed with gzip or zip (its content tells which, not its name), or `-` for stdin.
-    `rows` is the number of rows of a chunk; the last one may have fewer. Raises TableError for a file that cannot be
-    opened, and from the iterators for one that cannot be read.
+    `rows` is the number of rows of a chunk; the last one may have fewer, and so may the last before one that is not
+    plain (`plain_rows`). Raises TableError for a file that cannot be opened, and from the iterators for one that cannot
+    be read.
     """
 
     position: int
@@ -90,13 +94,17 @@ class TableReader:
         for values in self._values(("label", *_PIXELS)):
             yield _as_tiles(values[:, 1:]), values[:, 0].astype(np.uint8)
 
-    def _values(self, names: tuple[str, ...]) -> Generator[npt.NDArray[np.int64], None, None]:
+    def _values(self, names: tuple[str, ...]) -> Generator[Cells, None, None]:
         """The cells of up to `rows` rows at a time, (n, columns), each within its range."""
         with closing(self._chunks()) as chunks:
-            lines = _lines(chunks)
-            _check_header(self.path, next(lines, None), names)
-            number = 2
-            numbered = _Counter(lines)
+            plain = PlainRows(chunks, names)
+            yield from _in_chunks(self._told_where(plain), self.rows)
+            lines = _lines(chain([plain.rest], chunks), first=plain.line == 1)
+            if plain.line == 1:
+                _check_header(self.path, next(lines, None), names)
+                plain.line = 2
+            number = plain.line
+            numbered = _Counter(lines, number - 1)
             while block := self._block(numbered):
                 values = _parse(block, len(names))
                 yield _parse_slowly(self.path, block, number, names) if values is None else values
@@ -104,12 +112,20 @@ class TableReader:
             if number == 2:
                 raise TableError(self.path, "has a header but no rows")
 
+    def _told_where(self, plain: PlainRows) -> Iterator[Cells]:
+        """The rows. What ends the file before its time is told with the line that could not be read."""
+        try:
+            yield from plain
+        except TableError as error:
+            known = error.line is not None or plain.line == 1
+            raise error if known else TableError(self.path, error.reason, plain.line) from error
+
     def _block(self, lines: _Counter) -> list[bytes]:
-        """The next lines. What ends the file before its time is told with the line that could not be read."""
+        """The next lines. What ends the file before its time is told likewise."""
         try:
             return list(islice(lines, self.rows))
         except TableError as error:
-            raise error if error.line is not None else TableError(self.path, error.reason, lines.count + 2) from error
+            raise error if error.line is not None else TableError(self.path, error.reason, lines.count + 1) from error
 
     def _chunks(self) -> Generator[bytes, None, None]:
         """The text of the table, unpacked, in pieces of bounded size."""
@@ -217,8 +233,20 @@ def _with_position(reader: TableReader) -> Generator[tuple[Tiles, int], None, No
         yield tiles, reader.position
 
 
-def _as_tiles(values: npt.NDArray[np.int64]) -> Tiles:
-    return values.astype(np.uint8).reshape(-1, 28, 28)
+def _as_tiles(values: Cells) -> Tiles:
+    return values.astype(np.uint8, copy=False).reshape(-1, 28, 28)
+
+
+def _in_chunks(parts: Iterable[Cells], rows: int) -> Iterator[Cells]:
+    """The same rows, so many at a time."""
+    held: Cells = np.zeros((0, 0), np.uint8)
+    for part in parts:
+        held = np.concatenate([held, part]) if len(held) else part
+        whole = len(held) // rows * rows
+        yield from (held[start : start + rows] for start in range(0, whole, rows))
+        held = held[whole:]
+    if len(held):
+        yield held
 
 
 # ---- The file ----
@@ -309,12 +337,13 @@ def _only_member(path: str, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return member
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines without their ends. Blank ones at the end of the text are left out, elsewhere several come as one.
+def _lines(chunks: Iterable[bytes], *, first: bool) -> Iterator[bytes]:
+    """Lines without their ends; `first` where the first of the table is among them.
 
+    Blank ones at the end of the text are left out, elsewhere several come as one.
     Ends at a line over the limit, which comes cut but still over it.
     """
-    rest, blank, first = b"", False, True
+    rest, blank = b"", False
     for chunk in chain(chunks, [b"\n"]):  # the last line may lack its end
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > _LINE_LIMIT:
