@@ -780,7 +780,7 @@ def test_argument_without_pictures_says_why_and_the_others_go_on(pictures: Path)
         "texts: holds no pictures, only 1 other file",
         "x*: is a pattern that nothing matches",
         "texts/*: holds no pictures, only 1 other file",
-        ": does not exist",
+        ": names no file",
         "pics/img2.png",
     ]
 

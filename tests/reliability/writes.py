@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,11 @@ import numpy as np
 
 PYTHON = [sys.executable, "-m", "edge_digits"]
 WATCHED = "open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,\
-symlinkat,truncate,chmod,fchmodat,utimensat,mknod,mknodat,socket"
+symlinkat,truncate,chmod,fchmodat,utimensat,mknod,mknodat,socket,connect,sendto,sendmsg,sendmmsg"
+_SENDING = ("connect", "sendto", "sendmsg", "sendmmsg")
 _CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += +(?!-1)\S")
+_TRY = re.compile(rf"^\d+ +({'|'.join(_SENDING)})\((.*)")
+_RESUMED = re.compile(r" *<\.\.\. \w+ resumed>(.*)")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -36,6 +40,8 @@ class Watched:
     arguments: list[str]
     outputs: tuple[str, ...] = ()
     codes: tuple[int, ...] = (0,)
+    sockets: bool = False
+    """Whether it may make some that nothing is sent through: urllib3, which Keras loads, asks so if there is IPv6."""
 
 
 LIBRARIES = ("home/.keras", "home/.cache", "home/.config", "tmp", "/dev/shm")
@@ -56,11 +62,20 @@ RUNTIME = (
     Watched(["models", "diff", "digits-int8", "digits-fp32"]),
 )
 TRAINING = (
-    Watched(["recipes"], LIBRARIES),
-    Watched(["synthesize", "-o", "made", "-n", "4", "--data", "train.csv"], ("made", *LIBRARIES)),
-    Watched(["train", "--recipe", "logistic", "--data", "train.csv", "-o", "run", "--fast"], ("run", *LIBRARIES)),
-    Watched(["compare", "run", "-o", "compare.png"], ("compare.png", *LIBRARIES)),
-    Watched(["export", "run", "-o", "out", "--max-drop", "1", "--min-agreement", "0"], ("out", *LIBRARIES), (0, 5)),
+    Watched(["recipes"], LIBRARIES, sockets=True),
+    Watched(["synthesize", "-o", "made", "-n", "4", "--data", "train.csv"], ("made", *LIBRARIES), sockets=True),
+    Watched(
+        ["train", "--recipe", "logistic", "--data", "train.csv", "-o", "run", "--fast"],
+        ("run", *LIBRARIES),
+        sockets=True,
+    ),
+    Watched(["compare", "run", "-o", "compare.png"], ("compare.png", *LIBRARIES), sockets=True),
+    Watched(
+        ["export", "run", "-o", "out", "--max-drop", "1", "--min-agreement", "0"],
+        ("out", *LIBRARIES),
+        (0, 5),
+        sockets=True,
+    ),
 )
 
 
@@ -75,7 +90,12 @@ def prepare(folder: Path) -> None:
         cv2.imwrite(str(folder / name), sheet)
     (folder / "pictures" / "labels.csv").write_text("file,text\na.png,47\nb.png,11\n")
     names = ",".join(f"pixel{i}" for i in range(784))
-    rows = [",".join(map(str, row)) for row in np.random.default_rng(0).integers(0, 256, (400, 784))]
+    rng, rows = np.random.default_rng(0), []
+    for number in range(400):
+        tile = np.zeros((28, 28), np.uint8)
+        place = int(rng.integers(3, 9)), int(rng.integers(21, 27))
+        cv2.putText(tile, str(number % 10), place, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2)
+        rows.append(",".join(map(str, tile.ravel())))
     (folder / "test.csv").write_text("\n".join([names, *rows, ""]))
     (folder / "train.csv").write_text(
         "\n".join([f"label,{names}", *(f"{i % 10},{row}" for i, row in enumerate(rows)), ""])
@@ -86,7 +106,7 @@ def prepare(folder: Path) -> None:
     video.release()
 
 
-def watch(command: list[str], outputs: tuple[str, ...], folder: Path) -> tuple[int, list[str]]:
+def watch(command: list[str], may: Watched, folder: Path) -> tuple[int, list[str]]:
     """The exit code of a command that runs in `folder`, and what it touched without leave."""
     environment = os.environ | {
         "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "PYTHONDONTWRITEBYTECODE": "1",
@@ -96,22 +116,37 @@ def watch(command: list[str], outputs: tuple[str, ...], folder: Path) -> tuple[i
             ["strace", "-f", "-qq", "-s", "4096", "-o", trace.name, "-e", f"trace={WATCHED}", *command],
             cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False,
         )  # fmt: skip
-        touched = [reason for line in trace if (reason := breach(line, outputs, folder))]
+        touched = [reason for line in joined(trace) if (reason := breach(line, may, folder))]
     return done.returncode, sorted(set(touched))
 
 
-def breach(line: str, outputs: tuple[str, ...], folder: Path) -> str | None:
-    """What is wrong with one line of strace: a call that succeeded and should not have been made."""
-    found = _CALL.match(line)
+def joined(trace: Iterable[str]) -> Iterator[str]:
+    """The lines of strace, each call on one, where another thread's came between its beginning and its end."""
+    begun: dict[str, str] = {}
+    for line in trace:
+        thread, _, call = line.rstrip("\n").partition(" ")
+        if call.endswith("<unfinished ...>"):
+            begun[thread] = line.rstrip("\n").removesuffix("<unfinished ...>")
+        elif resumed := _RESUMED.match(call):
+            yield begun.pop(thread, "") + resumed[1]
+        else:
+            yield line.rstrip("\n")
+
+
+def breach(line: str, may: Watched, folder: Path) -> str | None:
+    """What is wrong with one line of strace: a call that should not have been made, and that succeeded or was sent."""
+    found = _TRY.match(line) or _CALL.match(line)
     if found is None:
         return None
     call, arguments = found.groups()
+    if call in _SENDING:
+        return f"{call}({arguments}" if "AF_INET" in arguments else None
     if call == "socket":
-        return None if arguments.startswith("AF_UNIX") else f"{call}({arguments})"
+        return None if arguments.startswith("AF_UNIX") or may.sockets else f"{call}({arguments})"
     if call.startswith("open") and not re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE", arguments):
         return None
     for path in _TEXT.findall(arguments)[: 2 if call.startswith(("rename", "link")) else 1]:
-        if not allowed(os.path.normpath(folder / path), outputs, folder):
+        if not allowed(os.path.normpath(folder / path), may.outputs, folder):
             return f"{call}({arguments})"
     return None
 
@@ -120,20 +155,28 @@ def allowed(path: str, outputs: tuple[str, ...], folder: Path) -> bool:
     """Whether it is a device, an output, in a folder that is one, or the temporary file beside one."""
     if path.startswith(("/dev/", "/proc/self/fd/")) and not path.startswith("/dev/shm/"):
         return True
+    if re.fullmatch(r"/proc/self/task/\d+/comm", path):  # the name of a thread
+        return True
     if any(path.startswith(f"{output}/") for output in outputs if output.startswith("/")):
         return True
     name = os.path.relpath(path, folder)
-    beside = {os.path.dirname(output) for output in outputs}  # noqa: PTH120
-    temporary = os.path.basename(name).startswith(".edge-digits-") and os.path.dirname(name) in beside  # noqa: PTH119, PTH120
+    places = [output if output.startswith("/") else os.path.dirname(output) for output in outputs]  # noqa: PTH120
+    temporary = any(name.startswith(os.path.join(place, ".edge-digits-")) for place in places)  # noqa: PTH118
     return temporary or any(name == output or name.startswith(f"{output}/") for output in outputs)
 
 
 def notices() -> bool:
     """Whether a file and a socket that nobody asked for are seen, so that silence means something."""
-    guilty = "import socket; open('x', 'w'); open('ok', 'w'); socket.socket().close()"
+    guilty = (
+        "import socket; open('x', 'w'); open('ok', 'w'); socket.socket().close(); "
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
+    )
     with tempfile.TemporaryDirectory() as name:
-        _, touched = watch([sys.executable, "-c", guilty], ("ok",), Path(name))
-    return len(touched) == 2 and "AF_INET" in touched[1] and '"x"' in touched[0]
+        command = [sys.executable, "-c", guilty]
+        _, touched = watch(command, Watched([], ("ok",)), Path(name))
+        _, sent = watch(command, Watched([], ("ok", "x"), sockets=True), Path(name))
+    seen = [call.partition("(")[0] for call in touched]
+    return seen == ["connect", "openat", "socket", "socket"] and [call[:7] for call in sent] == ["connect"]
 
 
 def main() -> int:
@@ -149,7 +192,7 @@ def main() -> int:
         folder = Path(name).resolve()
         prepare(folder)
         for one in (*RUNTIME, *(TRAINING if asked.train else ())):
-            code, touched = watch([*PYTHON, *one.arguments], one.outputs, folder)
+            code, touched = watch([*PYTHON, *one.arguments], one, folder)
             failed |= bool(touched) or code not in one.codes
             print(f"{' '.join(one.arguments)}: exit code {code}, {len(touched)} breaches", flush=True)
             for call in touched[:5]:
