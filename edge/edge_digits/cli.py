@@ -115,7 +115,12 @@ def main() -> NoReturn:
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             code = code or _report(OutputError(f"stdout: cannot be written: {error.strerror}"))
-        _drop_stdout()
+        _drop(1)
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:  # Python would end with 120, from 3.14 on
+        _drop(2)
     for number in (signal.SIGINT, signal.SIGTERM, *_LATER):  # all is done: one that comes while Python ends is too late
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
@@ -157,9 +162,9 @@ def _is_importing(frame: "FrameType | None") -> bool:
     return frame is not None
 
 
-def _drop_stdout() -> None:
-    """What is still to be written to a stdout that takes no more goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _drop(stream: int) -> None:
+    """What is still to be written to a stdout, 1, or stderr, 2, that takes no more goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def _note(text: str) -> None:
@@ -199,7 +204,7 @@ def _command(function: Callable[P, int | None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             code = 130
         except BrokenPipeError:  # a reader that has gone (`| head`) is no error
-            _drop_stdout()
+            _drop(1)
             code = 0
         raise typer.Exit(code)
 
