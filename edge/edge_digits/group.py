@@ -34,7 +34,7 @@ HALVES = 2.5
 """… if the one is no more than so many times longer than the other."""
 MIN_PIECE = 6
 """A piece is at least one in so many parts of the digit's height: smaller, it adds nothing, or the digit is none."""
-BREAK = 0.7
+BREAK = 0.45
 """Strokes that may lie between the halves of a digit that is broken across …"""
 ABOVE = 0.35
 """… and the share of the narrower one's width by which the one stands above the other."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_digits.batches import Batch, read_batch
+from edge_digits.breaks import join_halves
 from edge_digits.classifier import Classifier, temper
 from edge_digits.colours import to_gray
 from edge_digits.engines import EngineName
@@ -155,7 +156,7 @@ class Reader:
             wholes = self.ask(found.regions, tile[np.newaxis])
         else:
             found = find(image).cut_off(self.max_digits)
-            wholes, points = part_points(self.ask(found.regions), self.ask)
+            wholes, points = part_points(join_halves(self.ask(found.regions), self.ask), self.ask)
             found = replace(found, rejected=(*found.rejected, *points))
         if self._form is not None:
             return self._trace_form(self._form, image, found, wholes)
