@@ -33,7 +33,7 @@ class PlainRows:
                 return
             end = self.rest.rfind(b"\n") + 1
             if end:
-                cells = parse_plain(self.rest[:end], len(self._names))
+                cells = parse_plain(memoryview(self.rest)[:end], len(self._names))
                 if cells is None or (self._names[0] == "label" and cells[:, 0].max() > 9):
                     return
                 self.rest = self.rest[end:]
@@ -50,21 +50,19 @@ class PlainRows:
         return True
 
 
-def parse_plain(text: bytes, columns: int) -> NDArray[np.uint8] | None:
+def parse_plain(text: bytes | memoryview, columns: int) -> NDArray[np.uint8] | None:
     """The cells of whole lines, (n, columns); None where one has other than 1 to 3 digits, or is more than 255.
 
     Lines end in "\\n" or in "\\r\\n", all of them alike.
     """
-    padded = np.frombuffer(b",,," + text, np.uint8)  # so that the three bytes before each can be looked at
+    padded = np.frombuffer(b"".join((b",,,", text)), np.uint8)  # so that the three bytes before each can be looked at
     values = padded - np.uint8(ord("0"))
-    digits, feeds = values < 10, padded == _LINE_FEED
-    line_ends = padded == _CARRIAGE_RETURN if b"\r" in text else feeds
+    digits, feeds, returns = values < 10, padded == _LINE_FEED, padded == _CARRIAGE_RETURN
+    line_ends = returns if returns.any() else feeds
     ends = (padded == _COMMA) | line_ends
-    if line_ends is not feeds and not np.array_equal(line_ends[:-1], feeds[1:]):
+    if line_ends is returns and not np.array_equal(returns[:-1], feeds[1:]):
         return None
-    too_long = digits[3:] & digits[2:-1] & digits[1:-2] & digits[:-3]
-    empty = ends[3:] & ~digits[2:-1]
-    if not (digits | ends | feeds).all() or (too_long | empty).any():
+    if not (digits | ends | feeds).all() or _is_any_empty_or_too_long(digits, ends):
         return None
     places = np.flatnonzero(ends[3:])
     if len(places) % columns or not np.array_equal(places[columns - 1 :: columns], np.flatnonzero(line_ends[3:])):
@@ -75,3 +73,9 @@ def parse_plain(text: bytes, columns: int) -> NDArray[np.uint8] | None:
     if hundreds.max(initial=0) > 2 or rest[hundreds == 2].max(initial=0) > 55:
         return None
     return np.asarray(hundreds * np.uint8(100) + rest, np.uint8).reshape(-1, columns)
+
+
+def _is_any_empty_or_too_long(digits: NDArray[np.bool_], ends: NDArray[np.bool_]) -> bool:
+    """Whether any cell is, by where digits and ends of cells are, (n,) each."""
+    too_long = digits[3:] & digits[2:-1] & digits[1:-2] & digits[:-3]
+    return bool((too_long | (ends[3:] & ~digits[2:-1])).any())

@@ -39,7 +39,7 @@ Probabilities = npt.NDArray[np.float32]
 
 _PIXELS = tuple(f"pixel{i}" for i in range(784))
 _ROWS = 256  # of a chunk: loadtxt, which reads what is not plain, lets no other thread run, for 3 ms with these
-_CHUNK = 256 * 1024  # bytes read or unpacked at a time
+_CHUNK = 128 * 1024  # bytes read or unpacked at a time: what is reckoned of them fits a cache
 _LINE_LIMIT = 64 * 1024  # bytes; a row of 785 quoted cells of three digits has 4,709
 _PACKED = 100  # times its size that a file may unpack to: digits do to 8 times, and blank rows to 1,000 …
 _PIPED = 64 * 1024 * 1024  # bytes of a zip archive that comes through a pipe; Kaggle's has 13
