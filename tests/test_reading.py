@@ -82,9 +82,10 @@ def close_lines(seed: int) -> Picture:
     return Picture(np.pad(image, margin, constant_values=255), tuple(p.text for p in numbers), ())
 
 
-def on_a_turned_sheet(seed: int) -> Picture:
+def on_a_turned_sheet(seed: int, turns: tuple[float, ...]) -> Picture:
     picture = number(seed, height=60, size=(300, 460))
-    return changed(picture, on_desk(picture, ("dark", "grey", "wooden")[seed % 3], (-25, -17, 18, 26)[seed % 4], seed))
+    desk = ("dark", "grey", "wooden")[seed % 3]
+    return changed(picture, on_desk(picture, desk, turns[seed % len(turns)], seed))
 
 
 def crossed_by_rules(seed: int) -> Picture:
@@ -243,7 +244,8 @@ MET = [
     Property("a grey desk in a corner", lambda n: on_a_desk(n, "grey", CORNER), 12, 0.9),
     Property("a wooden desk on three sides", lambda n: on_a_desk(n, "wooden", THREE_SIDES), 12, 0.8),
     Property("a desk all round", lambda n: on_a_desk(n, ("dark", "grey", "wooden")[n % 3]), 24, 0.95),
-    Property("a sheet turned by 17° to 26°", on_a_turned_sheet, 24, 0.8),
+    Property("a sheet turned by 17° to 26°", partial(on_a_turned_sheet, turns=(-25, -17, 18, 26)), 24, 0.95),
+    Property("a sheet turned by 27° to 42°", partial(on_a_turned_sheet, turns=(-42, -35, -27, 27, 35, 42)), 24, 0.9),
     Property("a desk all round, under a lamp", on_a_lit_desk, 24, 0.9),
     *(Property(f"{mark} between digits", partial(marked_number, mark=mark), 20, 0.95) for mark in ".-:"),
     Property("/ between digits", partial(marked_number, mark="/"), 20, 0.9),

@@ -18,6 +18,8 @@ GAP = 0.2
 """Share of the whole's height that may lie between its halves."""
 HALVES = 3.0
 """One half is no more than so many times as high as the other."""
+SLIM = 0.3
+"""Share of its height that the whole is wide at least: blades of grass stand one above the other, too."""
 MOST = 100
 """Of more regions none is joined."""
 SHAPE = 4.0
@@ -47,7 +49,7 @@ def _may_be_halves(upper: Box, lower: Box) -> bool:
     return (
         top + height <= y <= top + height + GAP * high
         and across >= ABOVE * min(width, w)
-        and wide <= WIDEST * high
+        and SLIM * high <= wide <= WIDEST * high
         and max(height, h) <= HALVES * min(height, h)
     )
 

@@ -115,13 +115,13 @@ def _outlines(gray: NDArray[np.uint8]) -> Iterator[list[tuple[NDArray[np.int32],
 def _sheet(outline: NDArray[np.int32], blank: float, gray: NDArray[np.uint8]) -> NDArray[np.int32] | None:
     """The hull, (n, 2) of x and y, of what has this outline and covers so much without its holes; None: no sheet."""
     hull = np.asarray(cv2.convexHull(outline)[:, 0], np.int32)
-    whole, sides, corners = cv2.contourArea(hull), cv2.minAreaRect(hull)[1], _corners(hull)
+    whole, sides, corners = cv2.contourArea(hull), cv2.minAreaRect(hull)[1], corners_of(hull)
     covered = min(cv2.contourArea(outline), cv2.contourArea(corners)) >= COVERED * whole and blank >= BLANK * whole
     return hull if covered and min(sides) >= SLENDER * max(sides) and _has_edges(corners, gray) else None
 
 
-def _corners(hull: NDArray[np.int32]) -> NDArray[np.int32]:
-    """(n, 2) of x and y."""
+def corners_of(hull: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The corners of an outline, both (n, 2) of x and y; its edges may be off a straight line."""
     corners = cv2.approxPolyDP(hull, STRAIGHT * cv2.arcLength(hull, closed=True), closed=True)
     return np.asarray(corners[:, 0], np.int32)
 

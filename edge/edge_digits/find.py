@@ -31,6 +31,7 @@ from edge_digits.pieces import (
     typical_stroke,
 )
 from edge_digits.reading import Box, Rejected
+from edge_digits.turn import Turn, turn_of
 
 WORKING_SIDE = 1600
 """Pixels of the longer side: a larger picture is scaled down before it is searched."""
@@ -50,6 +51,9 @@ NARROW = 5
 """The same in strokes, where ink reaches the border of the picture and may be the corner of a shadow."""
 FAINTER = 0.9
 """The writing is looked for again where its usual strength is less than this share of the ink's."""
+
+MOST_FAINT = 100
+"""More pieces of faint ink than this are the grain of paper or of a desk."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,12 @@ class Found:
         elsewhere = tuple(each for each in self.rejected if not _meet(window, each.box))
         return Found(closer.regions, closer.rejected + elsewhere, self.ink)
 
+    def turned_back(self, turn: Turn) -> Found:
+        """The same in pixels of a picture that was made upright."""
+        regions = (replace(each, box=turn.box(each.box, each.ink)) for each in self.regions)
+        rejected = (replace(each, box=turn.box(each.box)) for each in self.rejected)
+        return Found(tuple(regions), tuple(rejected), None if self.ink is None else turn.undo(self.ink))
+
     def cut_off(self, most: int) -> Found:
         """The first `most` regions; the others are rejected."""
         rest = tuple(Rejected(region.box, f"past the first {most:,} digits") for region in self.regions[most:])
@@ -100,11 +110,22 @@ def find(image: NDArray[np.uint8]) -> Found:
     It is searched coarsely first, which is enough for digits that come out high. A large picture is searched more
     finely only if that finds none, and where it finds some that are too low, about them alone.
     """
-    gray = to_gray(image)
-    whole = 0, 0, gray.shape[1], gray.shape[0]
+    pyramid = _halved(to_gray(image))
+    turn = turn_of(pyramid[-1], pyramid[0].shape)
+    return _find_upright(pyramid) if turn is None else _find_upright(_halved(turn.make(pyramid[0]))).turned_back(turn)
+
+
+def _halved(gray: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """A picture, (H, W) uint8, and the same at half its size, and so on, to COARSEST_SIDE at most."""
     pyramid = [gray]
     while max(pyramid[-1].shape) > COARSEST_SIDE:
         pyramid.append(shrink(pyramid[-1], max(pyramid[-1].shape) // 2))
+    return pyramid
+
+
+def _find_upright(pyramid: list[NDArray[np.uint8]]) -> Found:
+    gray = pyramid[0]
+    whole = 0, 0, gray.shape[1], gray.shape[0]
     if COARSEST_SIDE < max(gray.shape) <= WORKING_SIDE:
         found, strokes = _search(pyramid[-1])
         if _lowest(found) >= LOW and _thinnest(strokes) >= THICK:
@@ -200,7 +221,10 @@ def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | 
     if inked is None:
         return None
     labels, pieces = connect(inked.values, inked.level)
-    if not is_writing(labels, pieces):
+    are_writing = is_writing(labels, pieces)
+    if inked.is_faint and not (are_writing and len(pieces) <= MOST_FAINT):
+        return None
+    if not are_writing:
         beside = beside_sheet(labels, pieces, dark_ink=not inked.is_light)
         inked = find_ink(gray, SHEET_WINDOW, is_light=has_light_ink(gray, SHEET_WINDOW, shaded=True))
         inked = inked and (inked.without(beside) or inked)

@@ -66,6 +66,11 @@ class Ink:
     ground: NDArray[np.uint8]
     """(H, W): what the ink rises above."""
 
+    @property
+    def is_faint(self) -> bool:
+        """Whether it differs from its ground by no more than paper texture and shading may."""
+        return self.level * INK_LEVEL <= MIN_CONTRAST * 255
+
     def without(self, mask: NDArray[np.uint8]) -> Ink | None:
         """The ink where a mask, (H, W), is 0; None where there is none above the noise."""
         values = np.where(mask > 0, np.uint8(0), self.values)
