@@ -87,6 +87,18 @@ def test_labels_of_neighbours_do_not_cover_each_other_or_the_digits() -> None:
         assert (drawn[y : y + height, x : x + width] == 128).all(), "the ink itself is left alone"
 
 
+def test_where_digits_stand_close_their_labels_are_short_and_cover_nothing() -> None:
+    """As high and as close as on a page that is written full."""
+    image = np.full((300, 420, 3), 128, np.uint8)
+    boxes: list[Box] = [(20 + 24 * i, 20 + 48 * j, 16, 24) for j in range(5) for i in range(16)]
+    drawn = draw_reading(image, _reading(*boxes))
+    for x, y, width, height in boxes:
+        assert (drawn[y : y + height, x : x + width] == 128).all(), "the ink itself is left alone"
+    white = (drawn.min(axis=2) > 240).astype(np.uint8)
+    one = int((draw_reading(image, _reading(boxes[0])).min(axis=2) > 240).sum())
+    assert int(white.sum()) >= len(boxes) * one / 4, "each digit is to be read"
+
+
 def test_line_and_text_grow_with_the_picture() -> None:
     def label_height(side: int) -> int:
         image = np.full((side, side), 128, np.uint8)

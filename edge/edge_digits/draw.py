@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,9 +82,7 @@ def draw_marks(canvas: Image, reading: Reading, marks: Marks) -> None:
             w, h = label.size(pen)
             taken.append((0, max(0, height - h), w, h) if at_bottom else (max(0, width - w), 0, w, h))
             _draw_label(canvas, label, taken[-1], pen)
-    for digit in reading.digits if marks.labels else ():
-        label, place = _place_label(digit, digit.box, taken, width, height, pen)
-        taken.append(place)
+    for label, place in _place_labels(reading.digits, taken, width, height, pen) if marks.labels else ():
         _draw_label(canvas, label, place, pen)
 
 
@@ -164,6 +163,9 @@ class _Label:
 _SMALL = 0.7
 """Height of a confidence that stands under its digit, as a share of the digit's."""
 
+_FORMS = ("{0}  {1}%",), ("{0}", "{1}"), ("{0}",)
+"""What is written of a digit and its confidence, and what below it: on one line, on two, the digit alone."""
+
 
 def _draw_box(canvas: Image, box: Box, pen: _Pen, colour: tuple[int, int, int], *, bold: bool) -> None:
     """A bright line with a dark one around it, to be seen on any ground; just outside the ink."""
@@ -192,21 +194,45 @@ def _draw_rejected(canvas: Image, box: Box, pen: _Pen) -> None:
     cv2.addWeighted(layer, 0.55, part, 0.45, 0, dst=part)
 
 
-def _place_label(digit: Digit, box: Box, taken: list[Box], width: int, height: int, pen: _Pen) -> tuple[_Label, Box]:
-    """A label inside the picture: on one line or two, above or below, where it covers least of what is taken."""
-    said = f"{percent(digit.confidence)}"
-    best: tuple[float, _Label, Box] | None = None
-    for label in (_Label(f"{digit.digit}  {said}%"), _Label(str(digit.digit), said)):
+def _place_labels(
+    digits: Sequence[Digit], taken: Sequence[Box], width: int, height: int, pen: _Pen
+) -> list[tuple[_Label, Box]]:
+    """Labels inside the picture: as much as can be said of all digits with no label on another or on a digit.
+
+    Where digits stand close, it is the digit alone; where they stand closer still, what covers least.
+    """
+    best: tuple[float, list[tuple[_Label, Box]]] | None = None
+    for forms in (_FORMS[:2], _FORMS[1:], _FORMS[2:]):
+        placed: list[tuple[_Label, Box]] = []
+        everything = list(taken)
+        covers = 0.0
+        for digit in digits:
+            labels = [_Label(*(part.format(digit.digit, percent(digit.confidence)) for part in form)) for form in forms]
+            covered, label, place = _place_label(labels, digit.box, everything, width, height, pen)
+            covers += covered
+            everything.append(place)
+            placed.append((label, place))
+        if best is None or covers < best[0]:
+            best = covers, placed
+        if covers == 0:
+            break
+    assert best is not None
+    return best[1]
+
+
+def _place_label(
+    labels: Sequence[_Label], box: Box, taken: Sequence[Box], width: int, height: int, pen: _Pen
+) -> tuple[float, _Label, Box]:
+    """(the share of it that covers what is taken, label, its place): of all labels, above and below, the least one."""
+    found = []
+    for label in labels:
         w, h = label.size(pen)
         margin = 2 * pen.line
         x = max(0, min(box[0] - margin, width - w))
         for y in (box[1] - margin - h, box[1] + box[3] + margin):
             place = (x, max(0, min(y, height - h)), w, h)
-            covered = sum(_overlap(place, other) for other in taken) / (w * h)
-            if best is None or covered < best[0]:
-                best = covered, label, place
-    assert best is not None
-    return best[1], best[2]
+            found.append((sum(_overlap(place, other) for other in taken) / (w * h), label, place))
+    return min(found, key=lambda each: each[0])
 
 
 def _overlap(a: Box, b: Box) -> int:
