@@ -229,6 +229,13 @@ def strokes(points: Sequence[tuple[int, int]]) -> Image:
     return np.asarray(cv2.GaussianBlur(sheet, (0, 0), 1), np.uint8)
 
 
+def turned(image: Image, degrees: float) -> Image:
+    """A picture on white of which no edge is seen."""
+    height, width = image.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    return np.asarray(cv2.warpAffine(image, turn, (width, height), borderValue=255), np.uint8)
+
+
 def draw_limits(reader: Reader) -> Image:
     """What is misread, each with what it is and what the reader says; fails where it comes to be read."""
     tiles, labels = mnist()
@@ -239,14 +246,14 @@ def draw_limits(reader: Reader) -> Image:
         ("a letter", "h", letter_picture("h", 1)),
         ("a 1 with a flat flag", "1", flag),
         (
-            "faint chalk",
+            "faint, in a shadow",
             "58",
-            write_number("58", height=70, size=(200, 260), ink=220, light_on_dark=True, seed=2).image,
+            lit(write_number("58", height=70, size=(200, 260), ink=225, seed=2).image, "shadow", 2),
         ),
-        ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.4), seed=2).image),
+        ("broken across", "8", write_number("8", height=100, size=(200, 160), broken=(0.1, 0.5), seed=3).image),
         ("pencil in noise", "5", noisy(fine.image, 14, 1)),
         ("they touch", "62", pair_of(tiles, labels, 3151, 1429)[0]),
-        ("a turned sheet", "409", on_desk(write_number("409", height=60, size=(220, 300), seed=5), "grey", 45, 5)),
+        ("turned, no sheet", "409", turned(write_number("409", height=60, size=(220, 300), seed=5).image, 40)),
     )
     cells = []
     for name, truth, image in cases:
