@@ -35,7 +35,7 @@ PARAMETERS = {
     "cnn-16-32": 83_322,
     "cnn-16-32-dropout": 83_322,
     "cnn-augmented": 1_716_202,
-    "base": 110_667,
+    "base": 106_779,
     "teacher": 106_779,
     "micro": 19_738,
     "nano": 7_278,

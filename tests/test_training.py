@@ -835,10 +835,10 @@ def command(*arguments: str | Path, folder: Path, **environment: str) -> subproc
 
 def test_command_trains_a_recipe_with_progress_on_stderr_and_the_result_on_stdout(tmp_path, tiles, labels):
     table = tiny.write_table(tmp_path / "train.csv", tiles[::5], labels[::5])
-    done = command("--recipe", "base", "--data", table.name, "--passes", "1", folder=tmp_path)
+    done = command("--recipe", "teacher", "--data", table.name, "--passes", "1", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
-    assert re.fullmatch(r"base-\d{8}-\d{6}", folder.name)
+    assert re.fullmatch(r"teacher-\d{8}-\d{6}", folder.name)
     found = json.loads((folder / "metrics.json").read_text())
     accuracy = f"{100 * found['validation']['accuracy']:.2f} %"
     low, high = (100 * bound for bound in found["validation"]["interval"])
@@ -861,8 +861,9 @@ def test_command_trains_a_recipe_with_progress_on_stderr_and_the_result_on_stdou
         (["--recipe", "bass", "--data", "train.csv"], "no recipe is called 'bass': did you mean base?"),
         (["--resume", "run", "--passes", "3"], "leave all other options away but --refit"),
         (["--recipe", "base", "--data", "train.csv", "--passes", "0"], "--passes"),
+        (["--recipe", "base", "--data", "train.csv", "--folds", "5", "--start", "x.keras"], "no --start"),
     ],
-    ids=["no data", "no recipe", "unknown recipe", "resume and passes", "no passes"],
+    ids=["no data", "no recipe", "unknown recipe", "resume and passes", "no passes", "folds and a start"],
 )
 def test_command_explains_wrong_usage_and_exits_with_2(tmp_path, arguments, reason):
     done = command(*arguments, folder=tmp_path)
@@ -957,7 +958,7 @@ def test_another_backend_trains_the_same_recipe(tmp_path, tiles, labels, backend
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     table = tiny.write_table(tmp_path / "train.csv", tiles[::5], labels[::5])
-    arguments = ["--recipe", "base", "--data", table, "--passes", "2", "-o", tmp_path / "run"]
+    arguments = ["--recipe", "teacher", "--data", table, "--passes", "2", "-o", tmp_path / "run"]
     done = command(*arguments, folder=tmp_path, KERAS_BACKEND=backend)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "run")

@@ -645,19 +645,24 @@ def train(
     teachers: Annotated[
         Path | None, typer.Option(help="Learn from the teachers of this run, not from new ones.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Begin with this network, a .keras of the recipe's shape, not by chance.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run, instead of a new one.")] = None,
 ) -> None:
     """Train a network by a recipe.
 
     Example: edge-digits train --recipe base --data train.csv
     """
-    asked = (recipe, data, output, passes, seed, validation, split_seed, sample, sample_seed, folds, teachers)
+    asked = (recipe, data, output, passes, seed, validation, split_seed, sample, sample_seed, folds, teachers, start)
     if resume is not None and (any(value is not None for value in asked) or deskew or fast or seeds > 1):
         raise UsageError("--resume goes on as the run began: leave all other options away but --refit")
     if resume is None and (recipe is None or data is None):
         raise UsageError("name a --recipe and --data, or a run to --resume")
     if folds is not None and (seeds > 1 or validation is not None):
         raise UsageError("--folds says how many rows are held out, with one seed: leave --seeds and --validation away")
+    if folds is not None and start is not None:
+        raise UsageError("--folds holds each row out once, and a network that is there may have seen it: no --start")
     if output is not None and output.exists():
         raise OutputExistsError(f"{output}: is there already; name another with -o")
     _note("loading Keras")
@@ -675,7 +680,7 @@ def train(
                 assert data is not None
                 settings = training.Settings(
                     recipe, data, passes, seed or 0, validation, split_seed, sample, sample_seed, deskew, fast, refit,
-                    teachers=teachers,
+                    teachers=teachers, start=start,
                 )  # fmt: skip
                 folder = output or training.default_folder(recipe)
                 if folds is not None:

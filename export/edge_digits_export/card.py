@@ -82,6 +82,8 @@ def _training(source: dict[str, Any]) -> str:
         how = f"recipe `{source['recipe']}`, seed {source['seed']}, {source['passes']} passes"
     rows = f"{data['training_rows']:,} rows of {data['name']}"
     text = f"{how}, on {rows} (SHA-256 of its pixels and labels `{data['sha256']}`)."
+    if source.get("start"):
+        text += f" It began as the network of recipe `{source['start']}`."
     if taught := source.get("teaching"):
         rows = "" if source.get("refit") else " on the same rows"
         text += f" Taught{rows} by recipe `{taught['recipe']}` ({taught['networks']} of its networks)."

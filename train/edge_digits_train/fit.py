@@ -110,6 +110,8 @@ class Training:
     """Where the recipe has a teaching."""
     picture_tiles: PictureTiles | None = None
     """Where the recipe has pictures."""
+    start: Path | None = None
+    """The network that it begins with; None: one of chance."""
     learning_rates: Sequence[float] = ()
     """That of each pass, where the recipe would read it from the validation loss but there is none."""
 
@@ -160,10 +162,19 @@ class Training:
         return PassData(tiles, rows.labels, order, spoiled | coarse)
 
 
-def new_network(recipe: Recipe, seed: int, deskew: bool) -> keras.Model:
-    """The network before its first step: the same for the same seed."""
+def new_network(recipe: Recipe, seed: int, deskew: bool, start: Path | None = None) -> keras.Model:
+    """The network before its first step: the same for the same seed, with the weights of `start` where one is named.
+
+    Raises InputError where that cannot be loaded, or is another network.
+    """
     keras.utils.set_random_seed(seed)
-    return recipe.build(deskew)
+    network = recipe.build(deskew)
+    if start is not None:
+        weights = load_network(start, training=False).get_weights()
+        if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in network.weights]:
+            raise InputError(str(start), f"is another network than recipe {recipe.name} has: none to begin with")
+        network.set_weights(weights)
+    return network
 
 
 def check_network(recipe: Recipe, network: keras.Model, tiles: NDArray[np.uint8]) -> None:
@@ -262,7 +273,7 @@ def _newest(training: Training) -> tuple[keras.Model, list[PassResult]]:
     """The network after its last finished pass, and the history up to there."""
     run = training.run
     if not run.last.exists():
-        network = new_network(training.recipe, training.seed, training.deskew)
+        network = new_network(training.recipe, training.seed, training.deskew, training.start)
         _compile(network, training.recipe, training.passes * training.steps)
         return network, []
     keras.utils.set_random_seed(training.seed)

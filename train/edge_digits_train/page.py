@@ -156,6 +156,8 @@ def _facts(facts: RunFacts) -> str:
         "Slant": "set upright by the network's first layer" if asked.get("deskew") else "left as it is",
         "Made with": ", ".join(f"{name} {value}" for name, value in asked["versions"].items()),
     }
+    if began := asked.get("start") or recipe.get("start"):
+        rows["Began with"] = f"the network {Path(began).name}" if asked.get("start") else f"that of recipe {began}"
     if taught := recipe.get("teaching"):
         rows["Teachers"] = _teaching(taught)
     if asked["refit"]:

@@ -93,6 +93,9 @@ class Recipe:
     pictures: Pictures | None = None
     """What it learns from beside the rows."""
     teaching: Teaching | None = None
+    start: str = ""
+    """The recipe whose network this one's begins as, one of the project's or a path: it is trained first, unless the
+    caller has one. Empty: it begins by chance."""
     keep: Literal["best", "last"] = "best"
     """Which pass is kept: the best on the validation rows, whose figure is then a little kind, or the last."""
     post: str = ""
@@ -173,6 +176,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "early_stopping": (EarlyStopping | None, "an EarlyStopping(...)"),
     "pictures": (Pictures | None, "a Pictures(...)"),
     "teaching": (Teaching | None, "a Teaching(...)"),
+    "start": (str, "a text"),
 }
 
 
@@ -198,6 +202,8 @@ def _check(recipe: Recipe) -> None:
     ):  # fmt: skip
         if wrong:
             raise UsageError(what)
+    if recipe.start:
+        find_recipe(recipe.start)
     if recipe.teaching:
         _check_teaching(recipe.teaching)
     if recipe.pictures:

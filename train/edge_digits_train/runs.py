@@ -58,6 +58,8 @@ class Run:
     metrics.json   how good best.keras is
     report.html    all of it on one page, with the pictures that lie beside it
     *-tiles.npz    of a recipe that has pictures: their tiles, drawn from the training rows and from those held out
+    start.keras    the network that it began with, where it did not begin by chance; start/ is the run that made it,
+                   where that is a part of this one
     teachers/      of a recipe that has a teaching: run folders seed-0 and so on, and what they answered; those of
                    several seeds lie beside them
     refit/         the same recipe on all rows, where that was asked: a run folder, too
@@ -94,6 +96,11 @@ class Run:
     def held_out_picture_tiles(self) -> Path:
         """The same, of the rows held out."""
         return self.folder / "held-out-picture-tiles.npz"
+
+    @property
+    def start(self) -> Path:
+        """The network that it begins with, where it does not begin by chance."""
+        return self.folder / "start.keras"
 
     @property
     def recipe(self) -> Path:

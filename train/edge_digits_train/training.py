@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 from edge_digits.errors import InputError, UsageError
+from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
 from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, evaluate_score, fit, new_network
 from edge_digits_train.networks import count_multiply_adds, load_network
@@ -58,6 +59,8 @@ class Settings:
     """Of a cross-validation, the part of the rows that is held out."""
     teachers: Path | None = None
     """A run whose teachers are to be used, where the recipe has a teaching; else it gets its own."""
+    start: Path | None = None
+    """A .keras file to begin with. None: what the recipe begins with is trained first, or chance decides."""
 
 
 def default_folder(recipe: str) -> Path:
@@ -109,10 +112,11 @@ def create_run(
         raise UsageError(f"--passes {passes}: there must be one at least")
     if not 0 <= settings.seed < 2**32:
         raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
-    check_network(recipe, new_network(recipe, settings.seed, settings.deskew), data.rows.tiles[:8])
+    check_network(recipe, new_network(recipe, settings.seed, settings.deskew, settings.start), data.rows.tiles[:8])
     about = _about(recipe, settings, split, data)
     about |= {"passes": passes, "refit": None, "refit_follows": settings.refit, "fast": settings.fast}
     about |= {"teachers": teachers if recipe.teaching else None}
+    about |= {"start": str(settings.start.resolve()) if settings.start else None}
     return Run.create(folder, about, path.read_text())
 
 
@@ -196,6 +200,7 @@ def fit_run(run: Run, data: LoadedData, progress: Progress, refit: bool = False)
             training,
             picture_tiles=_picture_tiles(training, progress),
             teachers=_teachers(training, settings, data, progress),
+            start=_start(training, settings, data, progress),
         )
     refit_follows = settings["refit"] is None and (refit or settings["refit_follows"])
     try:
@@ -261,6 +266,30 @@ def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, pr
         _check_teacher(teacher, settings["data"]["sha256"], split)
         teachers.append(fit_run(teacher, data, progress))
     return Teachers([teacher.best for teacher in teachers], folder / "answers")
+
+
+def _start(training: Training, settings: dict[str, Any], data: LoadedData, progress: Progress) -> Path | None:
+    """What a run begins with, kept in its folder, trained first where it is not there. A refit begins as its run did."""
+    run, recipe = training.run, training.recipe
+    if settings["refit"]:
+        start = Run(run.folder.parent).start
+        return start if start.exists() else None
+    if run.start.exists() or not (recipe.start or settings.get("start")):
+        return run.start if run.start.exists() else None
+    if settings.get("start"):
+        network = Path(settings["start"])
+    else:
+        first = Run(run.folder / "start")
+        if not first.exists:
+            asked = Settings(
+                recipe.start, settings["data"]["path"], seed=settings["seed"], deskew=settings["deskew"],
+                fast=settings["fast"],
+            )  # fmt: skip
+            create_run(asked, first.folder, data, split=Split(**settings["split"]))
+        network = fit_run(first, data, progress).best
+    with open_output(str(run.start), force=True, binary=True) as out:
+        out.write(network.read_bytes())
+    return run.start
 
 
 def _check_teacher(teacher: Run, sha256: str, split: Split) -> None:
