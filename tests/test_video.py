@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -160,6 +161,26 @@ def test_frames_of_more_pixels_than_a_picture_may_have_are_refused_unread(
     with pytest.raises(SourceError) as caught:
         open_source(str(path), note=_no_note)
     assert str(caught.value) == f"{path}: has frames of 640 × 480 pixels, and the limit is 307,199 in all"
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}/x.ts\n",
+        "ffconcat version 1.0\nfile {address}/x.ts\n",
+        "ffconcat version 1.0\nfile /etc/passwd\n",
+    ],
+    ids=["m3u8", "ffconcat", "ffconcat of a file"],
+)
+def test_a_file_that_names_addresses_opens_none(tmp_path: Path, playlist: str) -> None:
+    path = tmp_path / "clip.m3u8"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        path.write_text(playlist.format(address=f"http://127.0.0.1:{server.getsockname()[1]}"))
+        with pytest.raises(SourceError, match="no video"):
+            open_source(str(path), note=_no_note)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 @pytest.mark.parametrize("source", ["", "\0", "ftp://127.0.0.1/x", "x" * 5000, "9" * 5000])
