@@ -162,6 +162,15 @@ def test_two_opencvs_are_a_problem(monkeypatch):
     assert doctor._package("opencv-python", ">=4.13").advice == "pip install 'opencv-python-headless>=4.13'"
 
 
+def test_a_package_that_is_not_made_for_every_python_is_asked_for_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["numpy>=1", "absent<2 ; python_version < '3.15'"])
+    *_, numpy, absent = doctor._versions()
+    assert (numpy.name, numpy.status) == ("numpy", "ok")
+    assert (absent.name, absent.status) == ("absent", "note")
+    assert absent.advice == "pip install absent, where there is one for this Python and processor"
+    assert doctor._package("absent", "").advice == "pip install absent, unless the system brings it along"
+
+
 @pytest.mark.parametrize(
     ("version", "limits", "kept"),
     [

@@ -154,16 +154,19 @@ def _versions() -> Iterator[Finding]:
         yield Finding("packages", "note", "edge-digits is run without being installed", "pip install edge-digits")
         return
     for requirement in required:
-        if "extra ==" not in requirement and (match := _REQUIREMENT.match(requirement.partition(";")[0].strip())):
-            yield _package(match["name"], match["limits"])
+        needed, condition, _ = requirement.partition(";")
+        if "extra ==" not in requirement and (match := _REQUIREMENT.match(needed.strip())):
+            yield _package(match["name"], match["limits"], everywhere=not condition)
 
 
-def _package(name: str, limits: str) -> Finding:
+def _package(name: str, limits: str, *, everywhere: bool = True) -> Finding:
+    """`everywhere`: whether each Python on each processor requires it; onnxruntime is not made for all."""
     for installed, found in _installed(_OPENCVS if name in _OPENCVS else (name,)).items():
         if not within(found, limits):
             return Finding(name, "problem", f"{found}, but {limits} is needed", f"pip install '{installed}{limits}'")
         return Finding(installed, "ok", found)
-    return Finding(name, "note", "not installed as a package", f"pip install {name}, unless the system brings it along")
+    advice = "unless the system brings it along" if everywhere else "where there is one for this Python and processor"
+    return Finding(name, "note", "not installed as a package", f"pip install {name}, {advice}")
 
 
 def _installed(names: Sequence[str]) -> dict[str, str]:
