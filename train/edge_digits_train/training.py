@@ -269,7 +269,7 @@ def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, pr
 
 
 def _start(training: Training, settings: dict[str, Any], data: LoadedData, progress: Progress) -> Path | None:
-    """What a run begins with, kept in its folder, trained first where it is not there. A refit begins as its run did."""
+    """What a run begins with, kept in its folder; trained first where it is not there. A refit begins as its run."""
     run, recipe = training.run, training.recipe
     if settings["refit"]:
         start = Run(run.folder.parent).start

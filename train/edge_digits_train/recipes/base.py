@@ -1,4 +1,4 @@
-"""What the bundled model `digits` is made by: the network of `teacher` learns on, from more kinds of what is no digit."""
+"""What the bundled model `digits` is made by: the network of `teacher`, which learns on from more that is no digit."""
 
 import keras
 
