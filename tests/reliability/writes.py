@@ -23,6 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+ROWS = 4000
+"""Of the tables: `train --fast` takes a tenth of them, and of each digit some must be left to hold out."""
 PYTHON = [sys.executable, "-m", "edge_digits"]
 WATCHED = "open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,\
 symlinkat,truncate,chmod,fchmodat,utimensat,mknod,mknodat,socket,connect,sendto,sendmsg,sendmmsg"
@@ -30,7 +32,8 @@ _SENDING = ("connect", "sendto", "sendmsg", "sendmmsg")
 _CALL = re.compile(r"^\d+ +(\w+)\((.*)\) += +(?!-1)\S")
 _TRY = re.compile(rf"^\d+ +({'|'.join(_SENDING)})\((.*)")
 _RESUMED = re.compile(r" *<\.\.\. \w+ resumed>(.*)")
-_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_PATH = re.compile(r'(?:\w+<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
+"""A path, and the folder that it begins in where that is told by a number."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ TRAINING = (
 
 
 def prepare(folder: Path) -> None:
-    """Two pictures with their labels, tables of 400 rows with labels and one without, a video of 12 frames."""
+    """Two pictures with their labels, tables of 4,000 rows with labels and one without, a video of 12 frames."""
     (folder / "pictures").mkdir()
     (folder / "home").mkdir()
     (folder / "tmp").mkdir()
@@ -91,7 +94,7 @@ def prepare(folder: Path) -> None:
     (folder / "pictures" / "labels.csv").write_text("file,text\na.png,47\nb.png,11\n")
     names = ",".join(f"pixel{i}" for i in range(784))
     rng, rows = np.random.default_rng(0), []
-    for number in range(400):
+    for number in range(ROWS):
         tile = np.zeros((28, 28), np.uint8)
         place = int(rng.integers(3, 9)), int(rng.integers(21, 27))
         cv2.putText(tile, str(number % 10), place, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2)
@@ -113,7 +116,7 @@ def watch(command: list[str], may: Watched, folder: Path) -> tuple[int, list[str
     }  # fmt: skip
     with tempfile.NamedTemporaryFile("r", prefix="edge-digits-strace-", errors="replace") as trace:
         done = subprocess.run(
-            ["strace", "-f", "-qq", "-s", "4096", "-o", trace.name, "-e", f"trace={WATCHED}", *command],
+            ["strace", "-f", "-qq", "-y", "-s", "4096", "-o", trace.name, "-e", f"trace={WATCHED}", *command],
             cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         touched = [reason for line in joined(trace) if (reason := breach(line, may, folder))]
@@ -145,8 +148,8 @@ def breach(line: str, may: Watched, folder: Path) -> str | None:
         return None if arguments.startswith("AF_UNIX") or may.sockets else f"{call}({arguments})"
     if call.startswith("open") and not re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE", arguments):
         return None
-    for path in _TEXT.findall(arguments)[: 2 if call.startswith(("rename", "link")) else 1]:
-        if not allowed(os.path.normpath(folder / path), may.outputs, folder):
+    for base, path in _PATH.findall(arguments)[: 2 if call.startswith(("rename", "link")) else 1]:
+        if not allowed(os.path.normpath(folder / base / path), may.outputs, folder):
             return f"{call}({arguments})"
     return None
 
@@ -168,13 +171,16 @@ def allowed(path: str, outputs: tuple[str, ...], folder: Path) -> bool:
 def notices() -> bool:
     """Whether a file and a socket that nobody asked for are seen, so that silence means something."""
     guilty = (
-        "import socket; open('x', 'w'); open('ok', 'w'); socket.socket().close(); "
+        "import os, socket; open('x', 'w'); open('ok', 'w'); socket.socket().close(); os.mkdir('m'); "
+        "os.open('in', os.O_CREAT | os.O_WRONLY, dir_fd=os.open('m', os.O_RDONLY)); "
         "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
     )
     with tempfile.TemporaryDirectory() as name:
         command = [sys.executable, "-c", guilty]
-        _, touched = watch(command, Watched([], ("ok",)), Path(name))
-        _, sent = watch(command, Watched([], ("ok", "x"), sockets=True), Path(name))
+        _, touched = watch(command, Watched([], ("ok", "m")), Path(name))
+        (Path(name) / "m" / "in").unlink()
+        (Path(name) / "m").rmdir()
+        _, sent = watch(command, Watched([], ("ok", "x", "m"), sockets=True), Path(name))
     seen = [call.partition("(")[0] for call in touched]
     return seen == ["connect", "openat", "socket", "socket"] and [call[:7] for call in sent] == ["connect"]
 
