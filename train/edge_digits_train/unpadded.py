@@ -15,42 +15,16 @@ def network(widths: Sequence[int], dropout: float = 0.0, last_dropout: float = 0
     """
     body: list[keras.Layer] = []
     for i, width in enumerate(widths, start=1):
-        body += _convolution(width, i)
+        body += [
+            layers.Conv2D(width, 3, use_bias=False, name=f"conv{i}"),
+            # Keras' own momentum of .99 needs thousands of steps to forget its start.
+            layers.BatchNormalization(momentum=0.9, name=f"norm{i}"),
+            layers.ReLU(name=f"relu{i}"),
+        ]
         if i in {2, 4}:
             body += [layers.MaxPooling2D(2, name=f"pool{i // 2}"), *_dropout(dropout, i // 2)]
-    return [*body, *_answer(last_dropout)]
-
-
-def halved_network(widths: Sequence[int], dropout: float = 0.0, last_dropout: float = 0.0) -> list[keras.Layer]:
-    """Four such convolutions on a tile of half the side, each four of whose pixels are four channels; one pooling.
-
-    No convolution runs at 28 × 28, where processors are slowest: one channel does not fill their vectors. Pixels become
-    channels as in arXiv:1609.05158 (there the other way round): none is lost.
-    """
-    body: list[keras.Layer] = [
-        layers.Reshape((14, 2, 14, 2), name="squares"),
-        layers.Permute((1, 3, 2, 4), name="together"),
-        layers.Reshape((14, 14, 4), name="halved"),
-    ]
-    for i, width in enumerate(widths, start=1):
-        body += _convolution(width, i)
-        if i == 3:
-            body += [layers.MaxPooling2D(2, name="pool1"), *_dropout(dropout, 1)]
-    return [*body, *_answer(last_dropout)]
-
-
-def _convolution(width: int, number: int) -> list[keras.Layer]:
-    return [
-        layers.Conv2D(width, 3, use_bias=False, name=f"conv{number}"),
-        # Keras' own momentum of .99 needs thousands of steps to forget its start.
-        layers.BatchNormalization(momentum=0.9, name=f"norm{number}"),
-        layers.ReLU(name=f"relu{number}"),
-    ]
-
-
-def _answer(dropout: float) -> list[keras.Layer]:
-    softmax = layers.Dense(10, activation="softmax", name="probabilities")
-    return [layers.Flatten(name="flatten"), *_dropout(dropout, 3), softmax]
+    body += [layers.Flatten(name="flatten"), *_dropout(last_dropout, 3)]
+    return [*body, layers.Dense(10, activation="softmax", name="probabilities")]
 
 
 def _dropout(share: float, number: int) -> list[keras.Layer]:
