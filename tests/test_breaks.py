@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from edge_digits import breaks
 from edge_digits.breaks import join_halves
 from edge_digits.find import Region
 from edge_digits.reading import Box
@@ -52,3 +54,17 @@ def test_what_stands_apart_is_not_asked_about() -> None:
         parts = [part(UPPER, 0.2), part(other, 0.2)]
         assert join_halves(parts, asked(1.0, seen := [])) == parts
         assert not seen
+
+
+def test_of_very_many_no_two_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the thousand that a picture may have, there are a million pairs."""
+    monkeypatch.setattr(breaks, "_may_be_halves", lambda *_: pytest.fail("two were compared"))
+    parts = [part((40 * i, 10, 30, 40), 0.99) for i in range(breaks.MOST + 1)]
+    assert join_halves(parts, asked(1.0, [])) == parts
+
+
+def test_two_in_the_same_box_both_stay() -> None:
+    """A cut that leans may leave two in it, and so does a sheet that was turned."""
+    beside = [part(BESIDE, score) for score in (0.98, 0.99)]
+    joined = join_halves([part(UPPER, 0.2), *beside, part(LOWER, 0.3, line=1)], asked(0.98, []))
+    assert sorted(each.score or 0 for each in joined) == [0.98, 0.98, 0.99]

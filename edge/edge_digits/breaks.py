@@ -30,8 +30,10 @@ BROAD = 1.0
 
 def join_halves(parts: Sequence[Part], ask: Ask) -> list[Part]:
     """The parts, in reading order; two of them as one where the network rather takes that for a digit than each."""
+    if len(parts) > MOST:
+        return list(parts)
     pairs = [pair for pair in permutations(parts, 2) if _may_be_halves(*(part.region.box for part in pair))]
-    if not pairs or len(parts) > MOST:
+    if not pairs:
         return list(parts)
     joined = ask([_join(upper.region, lower.region) for upper, lower in pairs])
     gains = [_gain(whole, *pair) for whole, pair in zip(joined, pairs, strict=True)]
@@ -79,10 +81,10 @@ def _join(upper: Region, lower: Region) -> Region:
 
 def _in_order(parts: Sequence[Part]) -> list[Part]:
     """Parts in reading order, put into lines anew."""
-    of_box = {part.region.box: part for part in parts}
-    lines = lines_of([Piece([], *box, 0) for box in of_box])
+    lines = lines_of([Piece([number], *part.region.box, 0) for number, part in enumerate(parts)])
     return [
-        replace(of_box[piece.box], region=replace(of_box[piece.box].region, line=number))
-        for number, line in enumerate(lines)
-        for piece in line
+        replace(parts[number], region=replace(parts[number].region, line=line))
+        for line, pieces in enumerate(lines)
+        for piece in pieces
+        for number in piece.labels
     ]
