@@ -16,6 +16,8 @@ LEAST = 10.0
 """Degrees: digits that lean less are read as they are."""
 AT_BORDER = 2
 """Pixels from the picture's border within which an edge is no sheet's."""
+FARTHEST = 32_766
+"""Pixels of a side: OpenCV 4 counts those that it turns in 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,7 @@ class Turn:
 def turn_of(gray: NDArray[np.uint8], shape: tuple[int, int]) -> Turn | None:
     """What makes sheets in a picture upright, where they are clearly turned; by less than 45°, as nobody knows more.
 
+    None where they are not, and for a picture that is or would become too large to be turned.
     `gray`, (H, W) uint8, is the picture, which has this height and width, or the same scaled down.
     """
     sheets = find_sheets(gray)
@@ -90,4 +93,7 @@ def turn_of(gray: NDArray[np.uint8], shape: tuple[int, int]) -> Turn | None:
     # Its edges are at right angles: of four times their directions, all are the same.
     direction = np.sum(np.hypot(x, y) * np.exp(4j * np.arctan2(y, x)))
     degrees = float(np.degrees(np.angle(direction))) / 4
-    return Turn.by(-degrees, shape) if abs(degrees) >= LEAST else None
+    if abs(degrees) < LEAST:
+        return None
+    turn = Turn.by(-degrees, shape)
+    return turn if max(*shape, *turn.upright) <= FARTHEST else None
