@@ -105,3 +105,19 @@ def test_interrupted_in_what_comes_first_it_goes_on_there(data, tmp_path):
     whole = train(Settings(recipe, data, passes=1), tmp_path / "whole", tiny.Told())
     for one, other in zip(weights(whole.best), weights(run.best), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_recipe_that_begins_with_another_network_or_with_itself_is_refused_before_anything_is_trained(data, tmp_path):
+    (tmp_path / "first").mkdir()
+    other = tiny.write_recipe(tmp_path / "first")
+    own = str(tmp_path / "tiny.py")
+    for start, reason in ((other, "begins with recipe tiny, which is another network"), (own, "begins with itself")):
+        (tmp_path / "tiny.py").touch()
+        recipe = tiny.write_recipe(tmp_path, layers=DENSE, more=f"start={start!r}")
+        with pytest.raises(InputError, match=reason):
+            train(Settings(recipe, data, passes=1), tmp_path / "run", tiny.Told())
+    around = tiny.write_recipe(tmp_path / "first", layers=DENSE, more=f"start={own!r}")
+    recipe = tiny.write_recipe(tmp_path, layers=DENSE, more=f"start={around!r}")
+    with pytest.raises(InputError, match="begins with itself"):
+        train(Settings(recipe, data, passes=1), tmp_path / "run", tiny.Told())
+    assert not (tmp_path / "run").exists()

@@ -112,12 +112,31 @@ def create_run(
         raise UsageError(f"--passes {passes}: there must be one at least")
     if not 0 <= settings.seed < 2**32:
         raise UsageError(f"--seed {settings.seed}: it must be 0 to {2**32 - 1}")
+    if settings.start is None:
+        _check_start(recipe, path, settings.deskew)
     check_network(recipe, new_network(recipe, settings.seed, settings.deskew, settings.start), data.rows.tiles[:8])
     about = _about(recipe, settings, split, data)
     about |= {"passes": passes, "refit": None, "refit_follows": settings.refit, "fast": settings.fast}
     about |= {"teachers": teachers if recipe.teaching else None}
     about |= {"start": str(settings.start.resolve()) if settings.start else None}
     return Run.create(folder, about, path.read_text())
+
+
+def _check_start(recipe: Recipe, path: Path, deskew: bool) -> None:
+    """Refuses, before it is trained, a start that is another network, or begins with the recipe itself."""
+    seen, shapes = [path.resolve()], _shapes(recipe, deskew)
+    while recipe.start:
+        first = find_recipe(recipe.start).resolve()
+        if first in seen:
+            raise InputError(str(path), f"begins with recipe {recipe.start}, which begins with itself")
+        recipe = load_recipe(first)
+        if _shapes(recipe, deskew) != shapes:
+            raise InputError(str(path), f"begins with recipe {recipe.name}, which is another network")
+        seen.append(first)
+
+
+def _shapes(recipe: Recipe, deskew: bool) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in recipe.build(deskew).weights]
 
 
 def _create_refit(run: Run, data: LoadedData) -> Run:
