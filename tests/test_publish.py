@@ -25,7 +25,7 @@ from edge_digits import cli
 from edge_digits.classifier import Classifier
 from edge_digits.errors import EdgeDigitsError, GateError, InputError, ModelError, OutputError
 from edge_digits.model_check import CheckTiles, check_answers
-from edge_digits_export import ExportSettings, export, publish, rebuild_models
+from edge_digits_export import ExportSettings, export, publish, rebuild_models, sources
 from edge_digits_export.card import card
 from edge_digits_export.convert import hash_weights, load_network, predict
 
@@ -218,6 +218,24 @@ def test_the_card_names_the_teachers(made: Proof) -> None:
     proof["source"]["teaching"] = {"recipe": "large", "networks": 2}
     text = " ".join(card("digits", entry_of(proof), proof["parity"]).split())
     assert "Taught on the same rows by recipe `large` (2 of its networks)." in text
+
+
+@pytest.mark.parametrize(
+    ("named", "recipe", "told"),
+    [
+        (None, "", None),
+        (None, "teacher", "the network of recipe `teacher`"),
+        ("/runs/x/best.keras", "", "the network in `best.keras`"),
+        ("/runs/x/best.keras", "teacher", "the network in `best.keras`"),
+    ],
+)
+def test_the_card_names_what_the_network_began_as(made: Proof, named: str | None, recipe: str, told: str | None) -> None:
+    """A file that was named goes before the recipe that is trained first where none is."""
+    proof = copy.deepcopy(made)
+    proof["source"].update(sources._began({"start": named, "settings": {"start": recipe}}))
+    text = " ".join(card("digits", entry_of(proof), proof["parity"]).split())
+    assert f"It began as {told}." in text if told else "It began as" not in text
+    assert text.count("It began as") <= 1
 
 
 # ---- a refit

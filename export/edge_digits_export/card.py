@@ -84,6 +84,8 @@ def _training(source: dict[str, Any]) -> str:
     text = f"{how}, on {rows} (SHA-256 of its pixels and labels `{data['sha256']}`)."
     if source.get("start"):
         text += f" It began as the network of recipe `{source['start']}`."
+    if source.get("start_file"):
+        text += f" It began as the network in `{source['start_file']}`."
     if taught := source.get("teaching"):
         rows = "" if source.get("refit") else " on the same rows"
         text += f" Taught{rows} by recipe `{taught['recipe']}` ({taught['networks']} of its networks)."

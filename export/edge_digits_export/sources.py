@@ -129,7 +129,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         "pass": metrics["pass"],
         "keep": asked["settings"].get("keep", "best"),
         "teaching": asked["settings"].get("teaching"),
-        "start": asked["settings"].get("start"),
+        **_began(asked),
         "refit": asked["refit"] is not None,
         "data": _about_data(loaded.rows, training, compared, were),
     }
@@ -148,6 +148,15 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         picture_tiles=read_tiles(held_out_tiles).scored if held_out_tiles.exists() else None,
         threshold=None if len(held_out) else _threshold(before),
     )
+
+
+def _began(asked: dict[str, Any]) -> dict[str, str]:
+    """What a run's network began as: that of a file, where one was named, or of a recipe; empty where by chance."""
+    if asked.get("start"):
+        return {"start_file": Path(asked["start"]).name}
+    recipe = asked["settings"].get("start")
+    return {"start": recipe} if recipe else {}
+
 
 
 def _load_data(run: Run, asked: dict[str, Any], data: str | Path | None) -> LoadedData:
