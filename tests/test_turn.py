@@ -5,6 +5,7 @@ import pytest
 from pictures import Box, on_desk, write_number
 
 from edge_digits import Reader
+from edge_digits.desk import find_sheets
 from edge_digits.find import find
 from edge_digits.turn import FARTHEST, Turn, turn_of
 
@@ -22,7 +23,7 @@ def degrees_of(turn: Turn) -> float:
 @pytest.mark.parametrize("degrees", DEGREES)
 def test_a_turned_sheet_is_turned_back(desk: str, degrees: float) -> None:
     image = on_desk(write_number("407", height=60, size=(300, 460)), desk, degrees, 1)
-    turn = turn_of(image, image.shape)
+    turn = turn_of(find_sheets(image), image.shape)
     assert turn is not None
     assert abs(degrees_of(turn) - degrees) < 1, "OpenCV turns anticlockwise"
 
@@ -30,12 +31,12 @@ def test_a_turned_sheet_is_turned_back(desk: str, degrees: float) -> None:
 @pytest.mark.parametrize("degrees", [-5, 0, 5])
 def test_a_sheet_that_lies_straight_stays(degrees: float) -> None:
     image = on_desk(write_number("407", height=60, size=(300, 460)), "dark", degrees, 1)
-    assert turn_of(image, image.shape) is None
+    assert turn_of(find_sheets(image), image.shape) is None
 
 
 def test_without_a_sheet_nothing_is_turned() -> None:
     image = write_number("4071", height=40, slope=0.5).image
-    assert turn_of(image, image.shape) is None
+    assert turn_of(find_sheets(image), image.shape) is None
 
 
 def test_what_is_or_would_become_too_large_for_opencv_stays() -> None:

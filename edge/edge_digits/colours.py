@@ -34,10 +34,15 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return image
     step = max(1, max(image.shape) // LOOKED_AT)
     small = np.ascontiguousarray(image[::step, ::step])
-    brightness, *primaries = map(_contrast, (cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), *cv2.split(small)))
-    strongest = int(np.argmax(primaries))
-    if primaries[strongest] >= CLEARLY_MORE * max(brightness, LEAST):
-        return np.asarray(cv2.extractChannel(image, strongest), np.uint8)
+    gray, primaries = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), cv2.split(small)
+    brightness = _contrast(gray)
+    clear = CLEARLY_MORE * max(brightness, LEAST)
+    rounded = 1.0
+    if brightness + max(_spread(primary, gray) for primary in primaries) + rounded >= clear:  # else none can be
+        contrasts = [_contrast(primary) for primary in primaries]
+        strongest = int(np.argmax(contrasts))
+        if contrasts[strongest] >= clear:
+            return np.asarray(cv2.extractChannel(image, strongest), np.uint8)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
@@ -46,3 +51,9 @@ def _contrast(gray: cv2.typing.MatLike) -> float:
     width = max(3, round(max(gray.shape) * NEARBY) | 1)
     differs = cv2.absdiff(gray, cv2.blur(gray, (width, width)))
     return percentile(count_levels(np.asarray(differs, np.uint8)), INKED)
+
+
+def _spread(primary: cv2.typing.MatLike, gray: cv2.typing.MatLike) -> float:
+    """By how much more ink may differ from what is nearby in a primary than in brightness, at most."""
+    low, high, _, _ = cv2.minMaxLoc(cv2.subtract(primary, gray, dtype=cv2.CV_16S))
+    return high - low

@@ -21,6 +21,7 @@ from edge_digits.pieces import (
     Slopes,
     beside_sheet,
     connect,
+    count_pieces,
     drop_texture,
     is_blob,
     is_texture,
@@ -111,8 +112,12 @@ def find(image: NDArray[np.uint8]) -> Found:
     finely only if that finds none, and where it finds some that are too low, about them alone.
     """
     pyramid = _halved(to_gray(image))
-    turn = turn_of(pyramid[-1], pyramid[0].shape)
-    return _find_upright(pyramid) if turn is None else _find_upright(_halved(turn.make(pyramid[0]))).turned_back(turn)
+    sheets = find_sheets(pyramid[-1])
+    turn = turn_of(sheets, pyramid[0].shape)
+    if turn is None:
+        return _find_upright(pyramid, sheets)
+    upright = _halved(turn.make(pyramid[0]))
+    return _find_upright(upright, find_sheets(upright[-1])).turned_back(turn)
 
 
 def _halved(gray: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -123,16 +128,21 @@ def _halved(gray: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return pyramid
 
 
-def _find_upright(pyramid: list[NDArray[np.uint8]]) -> Found:
+def _find_upright(pyramid: list[NDArray[np.uint8]], sheets: NDArray[np.uint8] | None) -> Found:
+    """What is in a picture at all its sizes; `sheets`, (H, W), are those at the smallest, as `find_sheets` has them."""
+
+    def search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
+        return _search(gray, sheets if gray is pyramid[-1] else find_sheets(gray))
+
     gray = pyramid[0]
     whole = 0, 0, gray.shape[1], gray.shape[0]
     if COARSEST_SIDE < max(gray.shape) <= WORKING_SIDE:
-        found, strokes = _search(pyramid[-1])
+        found, strokes = search(pyramid[-1])
         if _lowest(found) >= LOW and _thinnest(strokes) >= THICK:
             return found.placed(whole, pyramid[-1].shape)
     elif max(gray.shape) > WORKING_SIDE:
         for small, least in zip(reversed(pyramid), (LOW / 2, 1), strict=False):
-            found, strokes = _search(small)
+            found, strokes = search(small)
             lowest = _lowest(found)
             coarse = found.placed(whole, small.shape)
             if lowest >= LOW:
@@ -141,7 +151,7 @@ def _find_upright(pyramid: list[NDArray[np.uint8]]) -> Found:
                 window = _about(strokes, small.shape, whole)
                 return coarse.refined(window, _look_closer(gray, window, max(whole) / max(small.shape) * lowest))
     small = shrink(gray, WORKING_SIDE)
-    return _search(small)[0].placed(whole, small.shape)
+    return search(small)[0].placed(whole, small.shape)
 
 
 def _lowest(found: Found) -> int:
@@ -159,22 +169,23 @@ def _look_closer(gray: NDArray[np.uint8], window: Box, lowest: float) -> Found:
     x, y, width, height = window
     enough = round(max(width, height) * LOW / lowest)
     part = shrink(gray[y : y + height, x : x + width], min(WORKING_SIDE, enough))
-    return _search(part)[0].placed(window, part.shape)
+    return _search(part, find_sheets(part))[0].placed(window, part.shape)
 
 
-def _search(gray: NDArray[np.uint8]) -> tuple[Found, list[Piece]]:
+def _search(gray: NDArray[np.uint8], sheets: NDArray[np.uint8] | None) -> tuple[Found, list[Piece]]:
     """What is in a picture, (H, W) uint8, all boxes in its own pixels; and the strokes that it was made of.
 
     Of sheets on a desk only what is on them, unless there is writing beside them, too, as beside fields of a form.
     """
-    sheets = find_sheets(gray)
     if sheets is None:
         return _search_all(gray)
     found, strokes = _search_all(without_desk(gray, sheets))
+    if not found.regions:
+        return found, strokes
     desk = desk_beside(sheets)
     beside, _ = _search_all(without_desk(gray, desk))
     heights = [region.box[3] for region in found.regions]
-    if any(min(heights, default=0) <= 2 * region.box[3] <= 4 * max(heights, default=0) for region in beside.regions):
+    if any(min(heights) <= 2 * region.box[3] <= 4 * max(heights) for region in beside.regions):
         return _search_all(on_one_paper(gray, sheets, desk))
     return found, strokes
 
@@ -219,6 +230,8 @@ def _find_writing(gray: NDArray[np.uint8]) -> tuple[Ink, Labels, list[Piece]] | 
     """
     inked = find_ink(gray, GROUND_WINDOW, is_light=has_light_ink(gray, GROUND_WINDOW))
     if inked is None:
+        return None
+    if inked.is_faint and count_pieces(inked.values, inked.level) > MOST_FAINT:
         return None
     labels, pieces = connect(inked.values, inked.level)
     are_writing = is_writing(labels, pieces)

@@ -59,8 +59,6 @@ class Ink:
     """Light on dark in the picture."""
     noise: float
     """Standard deviation of the picture's noise."""
-    faintest: float
-    """What ink rises by at least, where no ink is strong."""
     light: NDArray[np.uint8]
     """(H, W): the picture, turned so that its ink is light."""
     ground: NDArray[np.uint8]
@@ -74,7 +72,8 @@ class Ink:
     def without(self, mask: NDArray[np.uint8]) -> Ink | None:
         """The ink where a mask, (H, W), is 0; None where there is none above the noise."""
         values = np.where(mask > 0, np.uint8(0), self.values)
-        level = ink_level(values, self.noise, self.faintest)
+        gray = self.light if self.is_light else np.asarray(255 - self.light, np.uint8)
+        level = ink_level(values, gray, self.noise)
         return None if level is None else replace(self, values=values, level=level)
 
 
@@ -87,9 +86,8 @@ def find_ink(gray: NDArray[np.uint8], window: float, *, is_light: bool) -> Ink |
     ground = find_ground(light, window, sharp=True)
     ink = against_room(cv2.subtract(light, ground), ground)
     grain = noise(gray)
-    faintest = faintest_ink(gray, grain)
-    level = ink_level(ink, grain, faintest)
-    return None if level is None else Ink(ink, level, is_light, grain, faintest, light, ground)
+    level = ink_level(ink, gray, grain)
+    return None if level is None else Ink(ink, level, is_light, grain, light, ground)
 
 
 def has_light_ink(gray: NDArray[np.uint8], window: float, *, shaded: bool = False) -> bool:
@@ -104,12 +102,11 @@ def has_light_ink(gray: NDArray[np.uint8], window: float, *, shaded: bool = Fals
         return is_light_on_dark(gray)
     small = shrink(gray, POLARITY_SIDE)
     grain = noise(small)  # of a picture and of its negative it is the same
-    faintest = faintest_ink(small, grain)
     around = np.ones((max(7, round(max(small.shape) * EDGE_WIDTH) | 1),) * 2, np.uint8)
     for steep in (True,) if shaded else (False, True):
         rise = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, around) if steep else None
         (share, rises), (dark_share, dark_rises) = (
-            _ink_share(light, rise, window, grain, faintest) for light in (small, np.asarray(255 - small, np.uint8))
+            _ink_share(light, rise, window, small, grain) for light in (small, np.asarray(255 - small, np.uint8))
         )
         if max(rises, dark_rises) > CLEARLY_FAINTER * min(rises, dark_rises):
             return rises > dark_rises
@@ -119,7 +116,7 @@ def has_light_ink(gray: NDArray[np.uint8], window: float, *, shaded: bool = Fals
 
 
 def _ink_share(
-    light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window: float, noise: float, faintest: float
+    light: NDArray[np.uint8], rise: cv2.typing.MatLike | None, window: float, gray: NDArray[np.uint8], noise: float
 ) -> tuple[float, float]:
     """The share of a picture that is ink, if ink is light, and by how much that rises, 0 to 255; 0 where there is none.
 
@@ -130,7 +127,7 @@ def _ink_share(
     if rise is not None:
         rises[cv2.compare(rises, rise, cv2.CMP_GT) > 0] = 0
     ink = against_room(rises, ground)
-    level = ink_level(ink, noise, faintest)
+    level = ink_level(ink, gray, noise)
     if level is None:
         return 0.0, 0.0
     inked = above(ink, level * INK_LEVEL)
@@ -222,13 +219,16 @@ def faintest_ink(gray: NDArray[np.uint8], noise: float) -> float:
     return max(FAINTEST * 255, CLEAR_OF_NOISE * noise, CLEAR_OF_LIGHT * light)
 
 
-def ink_level(ink: NDArray[np.uint8], noise: float, faintest: float) -> float | None:
-    """How strong the ink of a picture is, 0 to 255; None where there is none above the noise.
+def ink_level(ink: NDArray[np.uint8], gray: NDArray[np.uint8], noise: float) -> float | None:
+    """How strong the ink of a picture, `gray`, is, 0 to 255; None where there is none above the noise.
 
-    Faint ink counts only where there is no other.
+    Faint ink counts, and is looked for, only where there is no other.
     """
     level = _level_above(ink, max(MIN_CONTRAST * 255, CLEAR_OF_NOISE * noise), MIN_CONTRAST * 255)
-    return _level_above(ink, faintest, faintest) if level is None else level
+    if level is not None:
+        return level
+    faintest = faintest_ink(gray, noise)
+    return _level_above(ink, faintest, faintest)
 
 
 def _level_above(ink: NDArray[np.uint8], floor: float, least: float) -> float | None:

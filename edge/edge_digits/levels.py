@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +20,11 @@ def count_levels(gray: NDArray[np.uint8], mask: NDArray[np.uint8] | None = None)
 
 def percentile(counts: Counts, percent: float) -> float:
     """As np.percentile of what was counted, which is at least one pixel."""
-    running = np.cumsum(counts)
-    place = percent / 100 * (running[-1] - 1)
-    low, high = np.searchsorted(running, [np.floor(place), np.ceil(place)], side="right")
-    return float(low + (high - low) * (place - np.floor(place)))
+    running = counts.cumsum()
+    place = percent / 100 * (float(running[-1]) - 1)
+    floor = math.floor(place)
+    low, high = running.searchsorted((floor, math.ceil(place)), side="right").tolist()
+    return float(low + (high - low) * (place - floor))
 
 
 def otsu_threshold(counts: Counts) -> int:

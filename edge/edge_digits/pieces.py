@@ -214,6 +214,11 @@ def connect(ink: NDArray[np.uint8], level: float) -> tuple[Labels, list[Piece]]:
     return _label(mask & ~rules) if rules.any() else (labels, pieces)
 
 
+def count_pieces(ink: NDArray[np.uint8], level: float) -> int:
+    """How many pieces there are, ruled lines among them; MAX_PIECES at most."""
+    return len(_label(above(ink, level * INK_LEVEL))[1])
+
+
 def _rules(mask: NDArray[np.uint8], stroke: float) -> NDArray[np.uint8]:
     """1 on the lines of ruled and squared paper: long, near level or upright, thinner than the strokes they cross.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_digits.desk import SEARCHED_SIDE, corners_of, find_sheets
+from edge_digits.desk import SEARCHED_SIDE, corners_of
 from edge_digits.ink import shrink
 from edge_digits.opencv import cv2
 from edge_digits.reading import Box
@@ -72,18 +72,18 @@ class Turn:
         return left, top, max(1, int(right) - left), max(1, int(bottom) - top)
 
 
-def turn_of(gray: NDArray[np.uint8], shape: tuple[int, int]) -> Turn | None:
+def turn_of(sheets: NDArray[np.uint8] | None, shape: tuple[int, int]) -> Turn | None:
     """What makes sheets in a picture upright, where they are clearly turned; by less than 45°, as nobody knows more.
 
     None where they are not, and for a picture that is or would become too large to be turned.
-    `gray`, (H, W) uint8, is the picture, which has this height and width, or the same scaled down.
+    `sheets`, (H, W), is 1 on them in the picture, which has this height and width, or in the same scaled down.
     """
-    sheets = find_sheets(gray)
     if sheets is None:
         return None
-    outlines, _ = cv2.findContours(shrink(sheets, SEARCHED_SIDE), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    small = shrink(sheets, SEARCHED_SIDE)
+    outlines, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     corners = corners_of(np.asarray(cv2.convexHull(max(outlines, key=cv2.contourArea))[:, 0], np.int32))
-    far = np.array(shrink(sheets, SEARCHED_SIDE).shape[::-1]) - 1
+    far = np.array(small.shape[::-1]) - 1
     following = np.roll(corners, -1, axis=0)
     at_border = [
         ((one <= AT_BORDER) & (other <= AT_BORDER) | (one >= far - AT_BORDER) & (other >= far - AT_BORDER)).any()
