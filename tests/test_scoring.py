@@ -79,11 +79,11 @@ def test_what_the_proof_says_is_what_the_file_does(precision, exported: Exported
 
 
 def test_thresholds_are_as_high_as_they_may_be(exported: Exported, run: Run):
-    """They keep 99.8 % of the rows, and 99 % of the digits on pictures, that are read right; a little higher, fewer."""
+    """They keep 99.8 % of the rows, and 98 % of the digits on pictures, that are read right; a little higher, fewer."""
     classifier = Classifier(exported.fp32)
     tiles, rows = read_tiles(run.held_out_picture_tiles).scored, open_source(run.folder, None, "tiny").compared
     reached = []
-    for data, kept in ((rows, 0.998), (tiles, 0.99)):
+    for data, kept in ((rows, 0.998), (tiles, 0.98)):
         said = classifier.classify(data.tiles)
         assert said.digit_scores is not None
         right = said.digit_scores[said.digits == data.labels]
