@@ -229,7 +229,9 @@ def test_the_card_names_the_teachers(made: Proof) -> None:
         ("/runs/x/best.keras", "teacher", "the network in `best.keras`"),
     ],
 )
-def test_the_card_names_what_the_network_began_as(made: Proof, named: str | None, recipe: str, told: str | None) -> None:
+def test_the_card_names_what_the_network_began_as(
+    made: Proof, named: str | None, recipe: str, told: str | None
+) -> None:
     """A file that was named goes before the recipe that is trained first where none is."""
     proof = copy.deepcopy(made)
     proof["source"].update(sources._began({"start": named, "settings": {"start": recipe}}))

@@ -158,7 +158,6 @@ def _began(asked: dict[str, Any]) -> dict[str, str]:
     return {"start": recipe} if recipe else {}
 
 
-
 def _load_data(run: Run, asked: dict[str, Any], data: str | Path | None) -> LoadedData:
     where = data or asked["data"]["path"]
     loaded = load_data(where)
