@@ -45,8 +45,7 @@ class RecordWriter:
         import csv  # the other formats start without it
 
         bare = any("\r" in str(cell) for row in rows for cell in row)  # which Python would not quote
-        quoting = csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL
-        csv.writer(self._out, lineterminator="\n", quoting=quoting).writerows(rows)
+        csv.writer(self._out, lineterminator="\n", quoting=csv.QUOTE_ALL if bare else csv.QUOTE_MINIMAL).writerows(rows)
 
     def close(self) -> None:
         """Writes what ends the output."""
