@@ -125,7 +125,7 @@ def _ink_share(
     ground = find_ground(light, window)
     rises = cv2.subtract(light, ground)
     if rise is not None:
-        rises[cv2.compare(rises, rise, cv2.CMP_GT) > 0] = 0
+        rises = cv2.bitwise_and(rises, cv2.compare(rises, rise, cv2.CMP_LE))
     ink = against_room(rises, ground)
     level = ink_level(ink, gray, noise)
     if level is None:
