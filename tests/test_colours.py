@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from pictures import Colour, jpeg, noisy, write_number
 
+from edge_digits import colours
 from edge_digits.colours import to_gray
 
 Image = NDArray[np.uint8]
@@ -67,3 +68,15 @@ def test_noise_shows_in_brightness(quality: int) -> None:
         paper = np.full((480, 640, 3), rng.integers(20, 236, 3), np.uint8)
         photo = jpeg(noisy(paper, deviation, quality), quality)
         assert (to_gray(photo) == brightness(photo)).all()
+
+
+def test_no_primary_differs_by_more_than_brightness_and_its_spread() -> None:
+    """What the primaries are left out by, on noise of every strength about every colour."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        image = np.clip(rng.normal(rng.integers(0, 256, 3), rng.integers(0, 60, 3), (64, 96, 3)), 0, 255).astype(
+            np.uint8
+        )
+        gray = brightness(image)
+        for primary in cv2.split(image):
+            assert colours._contrast(primary) <= colours._contrast(gray) + colours._spread(primary, gray) + 1
