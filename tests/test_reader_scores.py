@@ -69,9 +69,29 @@ def test_each_region_is_judged_by_itself():
     picture = write_number("407", height=60, seed=3).image
     middle = find(picture).regions[1].box
     parts = always(0.001)
-    result = scored(lambda tiles: np.array([1, 0.1, 1], np.float32) if len(tiles) == 3 else parts(tiles)).read(picture)
+    result = scored(lambda tiles: np.array([1, 0.09, 1], np.float32) if len(tiles) == 3 else parts(tiles)).read(picture)
     assert result.text == "47"
     assert [rejected.box for rejected in result.rejected] == [middle]
+
+
+@pytest.mark.parametrize(
+    ("number", "scores", "text"),
+    [
+        ("407", [1, 0.11, 1], "407"),
+        ("407", [0.11, 1, 1], "407"),
+        ("407", [1, 0.11, 0.11], ""),  # most of it is none, so the rest would have to be surely one
+        ("4071", [1, 0.11, 0.11, 1], ""),
+        ("40711", [1, 0.11, 0.11, 1, 1], "411"),
+        ("40", [1, 0.11], ""),
+        ("4", [0.11], ""),
+    ],
+)
+def test_one_doubtful_digit_among_digits_is_read(number: str, scores: list[float], text: str):
+    picture = write_number(number, height=60, seed=3).image
+    said = np.array([min(score, 0.9) for score in scores], np.float32)
+    none = always(0.001)
+    reader = scored(lambda tiles: said if len(tiles) == len(said) else none(tiles))
+    assert reader.read(picture).text == text
 
 
 def test_where_half_of_it_is_none_the_rest_must_be_surely_one():
@@ -82,7 +102,7 @@ def test_where_half_of_it_is_none_the_rest_must_be_surely_one():
         return scored(lambda tiles: np.array(scores, np.float32) if len(tiles) == 4 else few(tiles)).read(picture).text
 
     assert told(0.96, 0.94, 0.1, 0.1) == "4"
-    assert told(0.96, 0.94, 0.3, 0.1) == "407"
+    assert told(0.96, 0.94, 0.3, 0.09) == "407"
     assert told(0.97, 0.1, 0.1, 0.99) == "41"
     assert told(0.1, 0.1, 0.1, 0.94) == ""
 

@@ -37,6 +37,9 @@ SURELY = 0.95
 WHOLLY = 0.7
 """Digit score that each part of what is none as a whole must have: or else it is a letter in pieces, not digits that
 touch."""
+AMID_DIGITS = 0.5
+"""Share of the model's threshold that is enough for a digit score where all else of its word, two digits or more, is
+above it: what stands among digits is most likely one, and without it their number is a wrong one."""
 WORD_GAP = 0.8
 """Heights of a digit that may lie between two of a word."""
 LEAST_SCORED = 18
@@ -206,7 +209,11 @@ class Reader:
         found = []
         for word in _words(parts):
             something_else = everywhere or self._show_something_else(word)
-            found += [self._is_none(part, something_else) for part in word]
+            none = [self._is_none(part, something_else) for part in word]
+            if none.count(True) == 1 and len(word) > 2 and not something_else:
+                mild = AMID_DIGITS * self.classifier.reject_below
+                none = [is_none and _is_below(part, mild) for is_none, part in zip(none, word, strict=True)]
+            found += none
         return found
 
     def _show_something_else(self, parts: Sequence[Part]) -> bool:
