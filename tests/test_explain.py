@@ -52,8 +52,9 @@ def test_contrast_is_the_same_whatever_the_ground_and_the_colour(reader: Reader,
     """Light ink on dark, lighter by 40 of 255 in one colour alone."""
     dark = write_number("38", ink=215, height=60, light_on_dark=True).image
     image = np.repeat(dark[..., np.newaxis], 3, axis=2) // (1, 2, 2) + ground
-    [percent] = figures(words(reader, image.astype(np.uint8)), "contrast")
-    assert percent == pytest.approx(100 * 40 / 255, abs=3)
+    told = figures(words(reader, image.astype(np.uint8)), "contrast")
+    assert told
+    assert told == pytest.approx([100 * 40 / 255] * len(told), abs=3)
 
 
 @pytest.mark.parametrize("height", [8, 9, 10])

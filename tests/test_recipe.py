@@ -320,7 +320,7 @@ def test_unknown_recipe_suggests_the_nearest(name, near):
 
 def test_recipe_like_no_other_lists_those_there_are():
     with pytest.raises(
-        UsageError, match=r"there are base, cnn-16, .*, logistic, micro, nano, and files that end in \.py"
+        UsageError, match=r"there are base, cnn-16, .*, logistic, micro, nano, teacher, and files that end in \.py"
     ):
         find_recipe("zzz")
 

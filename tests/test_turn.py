@@ -42,13 +42,13 @@ def test_without_a_sheet_nothing_is_turned() -> None:
 def test_what_is_or_would_become_too_large_for_opencv_stays() -> None:
     image = on_desk(write_number("407", height=60, size=(300, 460)), "dark", 25, 1)
     for scale in (1, FARTHEST // max(image.shape) + 1):
-        turn = turn_of(image, (scale * image.shape[0], scale * image.shape[1]))
+        turn = turn_of(find_sheets(image), (scale * image.shape[0], scale * image.shape[1]))
         assert (turn is None) == (scale > 1)
     upright = Turn.by(25, image.shape).upright
     assert max(upright) > max(image.shape)
     largest = FARTHEST / max(upright)  # by which the upright picture just fits
     for scale in (0.99 * largest, 1.01 * largest):
-        turn = turn_of(image, (round(scale * image.shape[0]), round(scale * image.shape[1])))
+        turn = turn_of(find_sheets(image), (round(scale * image.shape[0]), round(scale * image.shape[1])))
         assert (turn is None) == (scale > largest)
 
 

@@ -45,9 +45,9 @@ WORD_GAP = 0.8
 LEAST_SCORED = 18
 """Pixels of the longer side: of fewer, a bar may be a 1 or the edge of anything, and no digit score tells."""
 MANY_STROKES = 20
-"""Digits from which on a picture may be one of strokes: blades of grass, rain, hatching …"""
+"""Parts from which on a picture may be one of strokes, digits or none: blades of grass, rain, hatching …"""
 STROKES = 0.85
-"""… where so many of them read as 1 …"""
+"""… where so many of the digits among them are 1s …"""
 UNEVEN = 0.3
 """… and the middle half of their heights differs by more than this share of the median: one hand writes more evenly."""
 MOST_CUT = 4
@@ -244,7 +244,7 @@ class Reader:
                 continue
             line = lines.setdefault(region.line, len(lines))
             digits.append(Digit(digit, confidence, region.box, line, tuple(float(p) for p in part.probabilities)))
-        if self._form is None and _are_strokes(digits):
+        if self._form is None and _are_strokes(digits, len(answers)):
             refused += [Rejected(digit.box, "not a digit: one of many uneven strokes") for digit in digits]
             digits = []
         return Reading(tuple(digits), tuple(refused))
@@ -258,10 +258,10 @@ def _known_form(count: int | None, pattern: str | None) -> Form | None:
     return Form.of_count(count) if count is not None else Form.of_pattern(pattern or "")
 
 
-def _are_strokes(digits: Sequence[Digit]) -> bool:
-    """Whether they are no digits of a hand, but strokes of all lengths that mostly look like a 1."""
+def _are_strokes(digits: Sequence[Digit], looked_at: int) -> bool:
+    """Whether digits, of so many parts that were looked at, are not a hand's, but strokes of all lengths like 1s."""
     ones = sum(digit.digit == 1 for digit in digits)
-    if len(digits) < MANY_STROKES or ones < STROKES * len(digits):
+    if not digits or looked_at < MANY_STROKES or ones < STROKES * len(digits):
         return False
     heights = [digit.box[3] for digit in digits]
     low, middle, high = (quantile(heights, share) for share in (0.25, 0.5, 0.75))
