@@ -113,6 +113,8 @@ def test_closed_early_it_ends_its_threads_and_the_items(taken: int) -> None:
 
 def test_interrupt_ends_the_program_though_it_waits_for_stdin() -> None:
     code = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 import concurrent.futures.thread  # Python's import drops an interrupt that comes while it tidies up
 from contextlib import closing
 from edge_digits.parallel import map_ahead
