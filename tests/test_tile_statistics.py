@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,11 +11,15 @@ from pictures import compose, some
 from tile_statistics import distance, statistics
 
 from edge_digits.find import find
+from edge_digits.images import load_image
+from edge_digits.picture_labels import load_labels
 from edge_digits.tiles import frame
 
 Tiles = NDArray[np.uint8]
 CHANCE = 0.16
 """How far 150 tiles lie from the 5,000 they are some of, by chance, in one case of a thousand: 1.95 / √150."""
+REAL = Path(__file__).parents[2] / "shared" / "data" / "pictures"
+"""Real pictures with labels.csv, which are no part of the project."""
 PENS = (0.02, 0.05, 0.1, 0.15, 0.2)
 """Widths of a ballpoint to a marker, as shares of the digit's height."""
 
@@ -40,6 +46,21 @@ def test_tiles_of_any_pen_have_the_centres_of_mnist_and_strokes_as_mnist_has_som
     apart = {name: distance(found[name], true[name]) for name in ("x", "y", "side")}
     assert max(apart.values()) <= CHANCE, apart
     for name in ("ink", "stroke", "grey"):
+        least, most = np.percentile(true[name], [1, 99])
+        outside = np.mean((found[name] < least) | (found[name] > most))
+        assert outside <= 0.1, (name, outside)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="there are no real pictures beside the project")
+def test_tiles_of_real_pictures_have_the_centres_of_mnist_and_strokes_as_mnist_has_some(tiles: Tiles) -> None:
+    """People's pens are thinner than MNIST's, as benchmarks/tiles.py shows; place and size are the same."""
+    real = [find(load_image(picture.path)).regions for picture in load_labels(str(REAL)) if len(picture.text) == 1]
+    alone = [each[0] for each in real if len(each) == 1]
+    assert len(alone) >= 0.98 * len(real)
+    found, true = statistics(np.stack([frame(region.ink) for region in alone])), statistics(tiles)
+    apart = {name: distance(found[name], true[name]) for name in ("x", "y", "side")}
+    assert max(apart.values()) <= 0.08, apart
+    for name in ("ink", "stroke"):
         least, most = np.percentile(true[name], [1, 99])
         outside = np.mean((found[name] < least) | (found[name] > most))
         assert outside <= 0.1, (name, outside)
