@@ -19,7 +19,7 @@ from edge_digits.metrics import Evaluation
 from edge_digits_train.augment import augment
 from edge_digits_train.data import DataSet
 from edge_digits_train.digit_score import measure_score
-from edge_digits_train.networks import PROBABILITIES, SCORE, first_sentence, load_network, predict
+from edge_digits_train.networks import PROBABILITIES, SCORE, first_sentence, load_network, predict, weight_shapes
 from edge_digits_train.picture_tiles import NO_DIGIT, PictureTiles
 from edge_digits_train.recipe import Recipe
 from edge_digits_train.runs import PassResult, Run
@@ -170,10 +170,10 @@ def new_network(recipe: Recipe, seed: int, deskew: bool, start: Path | None = No
     keras.utils.set_random_seed(seed)
     network = recipe.build(deskew)
     if start is not None:
-        weights = load_network(start, training=False).get_weights()
-        if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in network.weights]:
+        begun = load_network(start, training=False)
+        if weight_shapes(begun) != weight_shapes(network):
             raise InputError(str(start), f"is another network than recipe {recipe.name} has: none to begin with")
-        network.set_weights(weights)
+        network.set_weights(begun.get_weights())
     return network
 
 

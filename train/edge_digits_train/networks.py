@@ -85,6 +85,11 @@ def first_sentence(error: BaseException) -> str:
     return said[0].partition(". ")[0] if said else type(error).__name__
 
 
+def weight_shapes(network: keras.Model) -> list[tuple[int, ...]]:
+    """Of all weights: networks in which they are alike can take each other's."""
+    return [tuple(weight.shape) for weight in network.weights]
+
+
 def count_multiply_adds(network: keras.Model) -> int:
     """Multiply-adds of one tile, in the convolutions and dense layers; what else there is counts for nothing."""
     total = 0

@@ -18,7 +18,7 @@ from edge_digits.errors import InputError, UsageError
 from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
 from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, evaluate_score, fit, new_network
-from edge_digits_train.networks import count_multiply_adds, load_network
+from edge_digits_train.networks import count_multiply_adds, load_network, weight_shapes
 from edge_digits_train.picture_tiles import Drawn, Pictures, PictureTiles, draw_tiles, keep_tiles
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
@@ -124,19 +124,15 @@ def create_run(
 
 def _check_start(recipe: Recipe, path: Path, deskew: bool) -> None:
     """Refuses, before it is trained, a start that is another network, or begins with the recipe itself."""
-    seen, shapes = [path.resolve()], _shapes(recipe, deskew)
+    seen, shapes = [path.resolve()], weight_shapes(recipe.build(deskew))
     while recipe.start:
         first = find_recipe(recipe.start).resolve()
         if first in seen:
             raise InputError(str(path), f"begins with recipe {recipe.start}, which begins with itself")
         recipe = load_recipe(first)
-        if _shapes(recipe, deskew) != shapes:
+        if weight_shapes(recipe.build(deskew)) != shapes:
             raise InputError(str(path), f"begins with recipe {recipe.name}, which is another network")
         seen.append(first)
-
-
-def _shapes(recipe: Recipe, deskew: bool) -> list[tuple[int, ...]]:
-    return [tuple(weight.shape) for weight in recipe.build(deskew).weights]
 
 
 def _create_refit(run: Run, data: LoadedData) -> Run:
@@ -290,11 +286,11 @@ def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, pr
 def _start(training: Training, settings: dict[str, Any], data: LoadedData, progress: Progress) -> Path | None:
     """What a run begins with, kept in its folder; trained first where it is not there. A refit begins as its run."""
     run, recipe = training.run, training.recipe
-    if settings["refit"]:
-        start = Run(run.folder.parent).start
-        return start if start.exists() else None
-    if run.start.exists() or not (recipe.start or settings.get("start")):
-        return run.start if run.start.exists() else None
+    kept = Run(run.folder.parent).start if settings["refit"] else run.start
+    if kept.exists():
+        return kept
+    if settings["refit"] or not (recipe.start or settings.get("start")):
+        return None
     if settings.get("start"):
         network = Path(settings["start"])
     else:
@@ -306,9 +302,9 @@ def _start(training: Training, settings: dict[str, Any], data: LoadedData, progr
             )  # fmt: skip
             create_run(asked, first.folder, data, split=Split(**settings["split"]))
         network = fit_run(first, data, progress).best
-    with open_output(str(run.start), force=True, binary=True) as out:
+    with open_output(str(kept), force=True, binary=True) as out:
         out.write(network.read_bytes())
-    return run.start
+    return kept
 
 
 def _check_teacher(teacher: Run, sha256: str, split: Split) -> None:
