@@ -280,6 +280,42 @@ def test_teachers_are_refused_where_there_are_none(recipe, tmp_path, data):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_that_is_there_may_be_the_teacher(tmp_path, data):
+    recipe = taught(tmp_path, networks=1)
+    first = train(Settings(recipe, data, passes=1), tmp_path / "first", tiny.Told())
+    teacher = Run(first.folder / "teachers" / "seed-0")
+    told = tiny.Told()
+    settings = Settings(recipe, data, passes=1, refit=True, teachers=teacher.best)
+    second = train(settings, tmp_path / "second", told)
+    assert [name for name, *_ in told.started] == ["second", "refit"]
+    np.testing.assert_array_equal(weights(second)[0], weights(first)[0])
+    assert (second.folder / "teachers" / "given.keras").read_bytes() == teacher.best.read_bytes()
+    assert len(list((second.folder / "teachers" / "answers").iterdir())) == 2
+    third = train_seeds(
+        dataclasses.replace(settings, refit=False, teachers=second.folder), tmp_path / "third", 2, tiny.Told()
+    )
+    np.testing.assert_array_equal(weights(third[0])[0], weights(first)[0])
+    several = train_seeds(dataclasses.replace(settings, refit=False), tmp_path / "several", 2, tiny.Told())
+    assert (tmp_path / "several" / "teachers" / "given.keras").exists()
+    np.testing.assert_array_equal(weights(several[1])[0], weights(third[1])[0])
+
+
+def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_trained(recipe, tmp_path, data):
+    network = build_network("logits", [keras.layers.Flatten(), keras.layers.Dense(10)])
+    network.save(tmp_path / "logits.keras")
+    (tmp_path / "torn.keras").write_bytes((tmp_path / "logits.keras").read_bytes()[:500])
+    with pytest.raises(UsageError, match="recipe tiny has 2 of them, not one"):
+        train(Settings(recipe, data, teachers=tmp_path / "logits.keras"), tmp_path / "run", tiny.Told())
+    with pytest.raises(UsageError, match=r"logits\.keras: .* would have seen what they hold out"):
+        train_folds(Settings(recipe, data, teachers=tmp_path / "logits.keras"), tmp_path / "run", 2, tiny.Told())
+    (tmp_path / "one").mkdir()
+    one = taught(tmp_path / "one", networks=1)
+    for name, said in (("logits", "gives no probabilities"), ("torn", "torn"), ("none", "none")):
+        with pytest.raises(InputError, match=said):
+            train(Settings(one, data, teachers=tmp_path / f"{name}.keras"), tmp_path / "run", tiny.Told())
+    assert not (tmp_path / "run").exists()
+
+
 def test_refit_is_taught_by_the_same_teachers(recipe, tmp_path, data):
     told = tiny.Told()
     run = train(Settings(recipe, data, passes=2, refit=True), tmp_path / "run", told)

@@ -643,7 +643,7 @@ def train(
         int | None, typer.Option(min=2, max=100, help="Cross-validation: so many parts, each held out once.")
     ] = None,
     teachers: Annotated[
-        Path | None, typer.Option(help="Learn from the teachers of this run, not from new ones.")
+        Path | None, typer.Option(help="Learn from the teachers of this run, or from a .keras, not from new ones.")
     ] = None,
     start: Annotated[
         Path | None, typer.Option(help="Begin with this network, a .keras of the recipe's shape, not by chance.")

@@ -60,8 +60,8 @@ class Run:
     *-tiles.npz    of a recipe that has pictures: their tiles, drawn from the training rows and from those held out
     start.keras    the network that it began with, where it did not begin by chance; start/ is the run that made it,
                    where that is a part of this one
-    teachers/      of a recipe that has a teaching: run folders seed-0 and so on, and what they answered; those of
-                   several seeds lie beside them
+    teachers/      of a recipe that has a teaching: run folders seed-0 and so on, or the given.keras that was named
+                   instead, and what they answered; those of several seeds lie beside them
     refit/         the same recipe on all rows, where that was asked: a run folder, too
     """
 

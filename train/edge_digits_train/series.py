@@ -34,6 +34,10 @@ def train_folds(settings: Settings, folder: Path, folds: int, progress: Progress
     """
     if folds < 2:
         raise UsageError(f"--folds {folds}: there must be two at least")
+    if settings.teachers is not None and settings.teachers.suffix == ".keras":
+        raise UsageError(
+            f"--teachers {settings.teachers}: a network that taught all folds would have seen what they hold out"
+        )
     parts = {}
     for fold in range(folds):
         teachers = settings.teachers / f"fold-{fold}" if settings.teachers else None

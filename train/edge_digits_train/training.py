@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_digits.errors import InputError, UsageError
 from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
 from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, evaluate_score, fit, new_network
-from edge_digits_train.networks import count_multiply_adds, load_network, weight_shapes
+from edge_digits_train.networks import count_multiply_adds, load_network, predict, weight_shapes
 from edge_digits_train.picture_tiles import Drawn, Pictures, PictureTiles, draw_tiles, keep_tiles
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
@@ -27,6 +29,8 @@ from edge_digits_train.teaching import Teachers
 
 HELD_OUT = 1_000_003
 """Added to the seed of pictures that are measured on: with the same one, all but their digits would be known."""
+GIVEN_TEACHER = "given.keras"
+"""In the folder of the teachers, one that was not trained there."""
 LEAST_PICTURES = 20
 """However few rows there are."""
 FAST_ROWS = 2_000
@@ -58,7 +62,8 @@ class Settings:
     fold: int | None = None
     """Of a cross-validation, the part of the rows that is held out."""
     teachers: Path | None = None
-    """A run whose teachers are to be used, where the recipe has a teaching; else it gets its own."""
+    """A run whose teachers are to be used, or a .keras file that is to be the teacher, where the recipe has a teaching;
+    else it gets its own."""
     start: Path | None = None
     """A .keras file to begin with. None: what the recipe begins with is trained first, or chance decides."""
 
@@ -104,7 +109,10 @@ def create_run(
     if settings.teachers is not None:
         if recipe.teaching is None:
             raise UsageError(f"recipe {recipe.name} has no teaching: leave --teachers away")
-        teachers = str(_teachers_of(settings.teachers))
+        if settings.teachers.suffix == ".keras":
+            _check_given_teacher(recipe, settings.teachers, data.rows.tiles[:8])
+        else:
+            teachers = str(_teachers_of(settings.teachers))
     passes = settings.passes
     if passes is None:
         passes = 1 if settings.fast else recipe.passes
@@ -118,8 +126,12 @@ def create_run(
     about = _about(recipe, settings, split, data)
     about |= {"passes": passes, "refit": None, "refit_follows": settings.refit, "fast": settings.fast}
     about |= {"teachers": teachers if recipe.teaching else None}
-    about |= {"start": str(settings.start.resolve()) if settings.start else None}
+    about |= {"teacher": _absolute(settings.teachers, ".keras"), "start": _absolute(settings.start, "")}
     return Run.create(folder, about, path.read_text())
+
+
+def _absolute(path: Path | None, end: str) -> str | None:
+    return str(path.resolve()) if path is not None and path.name.endswith(end) else None
 
 
 def _check_start(recipe: Recipe, path: Path, deskew: bool) -> None:
@@ -270,6 +282,10 @@ def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, pr
     if teaching is None:
         return None
     folder = run.folder / settings["teachers"]
+    if settings.get("teacher"):
+        _keep(Path(settings["teacher"]), folder / GIVEN_TEACHER)
+    if (folder / GIVEN_TEACHER).exists():
+        return Teachers([folder / GIVEN_TEACHER], folder / "answers")
     first = Run(run.folder.parent) if settings["refit"] else run
     split = Split(**first.settings()["split"])
     teachers = []
@@ -302,9 +318,27 @@ def _start(training: Training, settings: dict[str, Any], data: LoadedData, progr
             )  # fmt: skip
             create_run(asked, first.folder, data, split=Split(**settings["split"]))
         network = fit_run(first, data, progress).best
+    _keep(network, kept)
+    return kept
+
+
+def _keep(network: Path, kept: Path) -> None:
+    """A copy of a .keras file, where there is none yet."""
+    if kept.exists():
+        return
+    kept.parent.mkdir(exist_ok=True)
     with open_output(str(kept), force=True, binary=True) as out:
         out.write(network.read_bytes())
-    return kept
+
+
+def _check_given_teacher(recipe: Recipe, path: Path, tiles: NDArray[np.uint8]) -> None:
+    """Refuses, before anything is trained, a .keras file that cannot teach the recipe's network. `tiles`: a few."""
+    assert recipe.teaching is not None
+    if recipe.teaching.networks != 1:
+        raise UsageError(f"--teachers {path}: recipe {recipe.name} has {recipe.teaching.networks} of them, not one")
+    answers = predict(load_network(path, training=False), tiles).probabilities
+    if not np.isfinite(answers).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+        raise InputError(str(path), "gives no probabilities: none to teach")
 
 
 def _check_teacher(teacher: Run, sha256: str, split: Split) -> None:
@@ -319,8 +353,8 @@ def _teachers_of(folder: Path) -> Path:
     run = Run(folder)
     teachers = run.settings().get("teachers") if run.exists else "teachers"
     found = (folder / teachers).resolve() if teachers else None
-    if found is None or not part_runs(found):
-        raise UsageError(f"--teachers {folder}: has none; name a run that was taught by some")
+    if found is None or not (part_runs(found) or (found / GIVEN_TEACHER).exists()):
+        raise UsageError(f"--teachers {folder}: has none; name a run that was taught by some, or a .keras file")
     return found
 
 
