@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ from edge_digits.errors import GateError, InputError, OutputError, OutputExistsE
 from edge_digits.metrics import Evaluation
 from edge_digits_export import Exported, ExportSettings, Limits, QuantizationChoice, bench, export
 from edge_digits_export.convert import convert_or_refuse, hash_weights, load_network, predict
-from edge_digits_export.graph import write_bytes
+from edge_digits_export.graph import constants, write_bytes
 from edge_digits_export.proof import _check_tiles as check_tiles
 from edge_digits_export.quantize import quantize
 from edge_digits_export.rebuild import build_facts, rebuild_models
@@ -482,6 +484,7 @@ def test_a_network_of_one_layer_is_searched(tmp_path, data, rows):
 
 EXPORT = """
 import sys
+import zlib
 from edge_digits.cli import main
 main()
 """
@@ -524,6 +527,32 @@ def test_both_files_are_rebuilt_byte_for_byte_from_the_network_and_what_is_kept(
     assert again == models
     with pytest.raises(InputError, match="what is kept to rebuild its models is damaged"):
         rebuild_models(kept, {**facts, "ranges": [1, 2]})
+
+
+def test_weights_of_fewer_bits_pack_smaller_are_rebuilt_and_are_gated(run, exported, tmp_path, held_out):
+    settings = ExportSettings(run.folder, tmp_path / "few", significant_bits=14, limits=Limits(1e-2))
+    few = export(settings)
+    proof = json.loads(few.proof.read_text())
+    assert proof["significant_bits"] == 14
+    assert "weights of 14 significant bits" in few.page.read_text()
+    models = {precision: getattr(few, precision).read_bytes() for precision in ("fp32", "int8")}
+    assert len(models["fp32"]) == exported.fp32.stat().st_size
+    assert len(zlib.compress(models["fp32"])) < 0.9 * len(zlib.compress(exported.fp32.read_bytes()))
+    assert rebuild_models(run.best, json.loads(json.dumps(build_facts(proof, models)))) == models
+    rounded, whole = (constants(onnx.load(path).graph) for path in (few.fp32, exported.fp32))
+    for name, value in rounded.items():
+        if value.dtype == np.float32 and value.ndim:
+            assert not (value.view(np.uint32) & 0x3FF).any()
+            np.testing.assert_allclose(value, whole[name], rtol=2.0**-14)
+            assert (np.abs(value - whole[name]) > 2.0**-16 * np.abs(value)).any()
+        else:
+            np.testing.assert_array_equal(value, whole[name])
+    one, other = (Classifier(path).classify(held_out.tiles).probabilities for path in (few.fp32, exported.fp32))
+    assert 1e-7 < np.abs(one - other).max() < 1e-2
+    with pytest.raises(GateError, match="fp32 differs from Keras by"):
+        export(dataclasses.replace(settings, force=True, limits=Limits(1e-7)))
+    with pytest.raises(UsageError, match="--bits 11: it must be 12 to 24"):
+        export(dataclasses.replace(settings, output=tmp_path / "none", significant_bits=11))
 
 
 # ---- The choice, and the search for one ----

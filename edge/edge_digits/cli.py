@@ -879,6 +879,9 @@ def export(
         str | None,
         typer.Option(metavar="unit|bytes|signed|MEAN,STD", help="What the network was trained on, if not 0 to 1."),
     ] = None,
+    bits: Annotated[
+        int, typer.Option(min=12, max=24, help="Significant bits of fp32's weights: fewer pack smaller.")
+    ] = 24,
     max_difference: Annotated[float, typer.Option(min=0, help="Gate: fp32 from Keras, in a probability.")] = 1e-5,
     max_drop: Annotated[
         float, typer.Option(min=0, max=1, help="Gate: accuracy that int8 loses, past what chance explains.")
@@ -902,7 +905,7 @@ def export(
 
     chosen = choose(choice, calibration, method, search)
     limits = Limits(max_difference, max_drop, min_agreement, min_accuracy)
-    settings = ExportSettings(source, output, data, name, force, limits, chosen, search, temperature, pixels)
+    settings = ExportSettings(source, output, data, name, force, limits, chosen, search, temperature, bits, pixels)
     exported = run_export(settings, _note)
     files = (f"{path}  {path.stat().st_size:,} bytes" for path in (exported.fp32, exported.int8))
     _print(exported.text(), *files)

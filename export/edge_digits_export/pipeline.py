@@ -21,11 +21,13 @@ from edge_digits_export.bench import Bench, Candidate
 from edge_digits_export.calibration import CalibrationTiles, draw_calibration
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.convert import (
+    SIGNIFICANT_BITS,
     convert_or_refuse,
     hash_weights,
     load_network,
     pixels_of,
     predict,
+    round_weights,
     set_temperature,
     takes_whole_numbers,
 )
@@ -51,6 +53,8 @@ from edge_digits_export.verify import (
 )
 
 Note = Callable[[str], None]
+LEAST_BITS = 12
+"""Of a weight of fp32: below it is no float any more that one would call so."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class ExportSettings:
     """Try a grid of choices instead, and keep the fastest that passes the gates."""
     temperature: float | None = None
     """None: fitted on the held-out rows."""
+    significant_bits: int = SIGNIFICANT_BITS
+    """Of the weights of fp32, 12 to 24: with fewer a package of it gets smaller, as far as its gate lets it."""
     pixels: str | None = None
     """What the network was trained on: "unit" (0 to 1), "bytes", "signed" (−1 to 1), or "MEAN,STD" of the bytes. None:
     the bytes where it takes or scales them by itself, else 0 to 1; refused where another of these reads better."""
@@ -108,6 +114,8 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
     asked = None if settings.pixels is None else Pixels.parse(settings.pixels)
     name = name_model(settings.source, settings.name)
     paths = _check_outputs(settings, name)
+    if not LEAST_BITS <= settings.significant_bits <= SIGNIFICANT_BITS:
+        raise UsageError(f"--bits {settings.significant_bits}: it must be {LEAST_BITS} to {SIGNIFICANT_BITS}")
     source = open_source(settings.source, settings.data, name)
     note("converting")
     network = load_network(source.network)
@@ -153,6 +161,7 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
             source={**source.about, "network_sha256": hash_weights(network)},
             parameters=int(network.count_params()),
             pixels=pixels,
+            significant_bits=settings.significant_bits,
             temperature=temperature,
             tempered_on_compared=source.tempered_on_compared and temperature.rows > 0,
             candidate=candidate,
@@ -248,7 +257,7 @@ def _convert(
             lowest = LOWEST if tempering.unseen else 1.0
             temperature = fit_temperature(logits, tempering.rows.labels, lowest)
     try:
-        return temperature, set_temperature(model, temperature.value)
+        return temperature, round_weights(set_temperature(model, temperature.value), settings.significant_bits)
     except ConversionError as error:
         raise UsageError(f"--temperature {temperature.value:g}: {error}") from error
 

@@ -37,6 +37,8 @@ class Findings:
     parameters: int
     pixels: Pixels
     """What the network takes."""
+    significant_bits: int
+    """Of the weights of fp32."""
     temperature: Temperature
     tempered_on_compared: bool
     """Whether the temperature was fitted on the compared rows themselves."""
@@ -68,6 +70,7 @@ def build_proof(found: Findings) -> dict[str, Any]:
         "parameters": found.parameters,
         "multiply_adds": sum(layer.multiply_adds for layer in found.layers),
         "pixels": found.pixels.name,
+        "significant_bits": found.significant_bits,
         "temperature": {**found.temperature.as_dict(), "on_compared_rows": found.tempered_on_compared},
         "quantization": {
             "choice": found.candidate.choice.as_dict(),

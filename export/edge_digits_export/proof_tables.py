@@ -170,6 +170,7 @@ def making_list(proof: dict[str, Any]) -> str:
         f"{data['compared_rows_were']}",
         "SHA-256 of its pixels and labels": data["sha256"],
         "Temperature": temperature,
+        "fp32": f"weights of {proof['significant_bits']} significant bits",
         "int8": _choice_text(made["choice"]),
         "Calibrated on": f"{tiles['n']:,} training tiles{', varied as in training' if tiles['augmented'] else ''}, "
         f"seed {tiles['seed']}",

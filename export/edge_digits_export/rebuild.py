@@ -19,6 +19,7 @@ def build_facts(proof: Mapping[str, Any], models: Mapping[str, bytes]) -> dict[s
     """What to keep beside a network, as plain data, so that its `models` (fp32 and int8) can be made again."""
     return {
         "pixels": proof["pixels"],
+        "significant_bits": proof["significant_bits"],
         "temperature": proof["temperature"]["value"],
         "choice": proof["quantization"]["choice"],
         "ranges": proof["quantization"]["ranges"],
@@ -37,24 +38,27 @@ def rebuild_models(network: Path, facts: Mapping[str, Any]) -> dict[str, bytes]:
     try:
         temperature, says = float(facts["temperature"]), facts["metadata"]
         pixels = Pixels.parse(facts["pixels"]) if "pixels" in facts else None
+        bits = int(facts.get("significant_bits", 24))
         choice = QuantizationChoice.from_dict(facts["choice"])
         ranges = {name: (float(low), float(high)) for name, (low, high) in facts["ranges"].items()}
         of_fp32, of_int8 = dict(says["fp32"]), dict(says["int8"])
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise InputError(str(network), f"what is kept to rebuild its models is damaged: {error!r}") from error
-    fp32 = rebuild_fp32(network, temperature, of_fp32, pixels)
+    fp32 = rebuild_fp32(network, temperature, of_fp32, pixels, bits)
     try:
         return {"fp32": fp32, "int8": rebuild_int8(fp32, choice, ranges, of_int8)}
     except ValueError as error:
         raise InputError(str(network), f"what is kept to rebuild its models does not fit: {error}") from error
 
 
-def rebuild_fp32(network: Path, temperature: float, metadata: Mapping[str, str], pixels: Pixels | None = None) -> bytes:
+def rebuild_fp32(
+    network: Path, temperature: float, metadata: Mapping[str, str], pixels: Pixels | None = None, bits: int = 24
+) -> bytes:
     """The fp32 file of a .keras network. Raises InputError where it is none, or has no form in the contract."""
-    from edge_digits_export.convert import convert_or_refuse, load_network, set_temperature
+    from edge_digits_export.convert import convert_or_refuse, load_network, round_weights, set_temperature
 
     model = set_temperature(convert_or_refuse(load_network(network), network, pixels), temperature)
-    return write_bytes(model, metadata)
+    return write_bytes(round_weights(model, bits), metadata)
 
 
 def rebuild_int8(fp32: bytes, choice: QuantizationChoice, ranges: Ranges, metadata: Mapping[str, str]) -> bytes:
