@@ -18,8 +18,8 @@ from edge_digits_train.synthesis.curves import smooth
 from edge_digits_train.synthesis.pens import Cover, Pen, crop, draw
 from edge_digits_train.synthesis.strokes import HEIGHT, MARGIN, Line, thin
 
-LETTERS = "AaCcDdEeFfHhJjKkLMmNnPpQRrTtUuVvWwXxYy"
-"""Without those that a hand may draw as a digit, O o I l Z z S s B G q g b, and i, whose stem may be
+LETTERS = "AaCcdEeFfHhJjKkLMmNnPpQRrTtUuVvWwXxYy"
+"""Without those that a hand may draw as a digit, O o D I l Z z S s B G q g b, and i, whose stem may be
 found without its dot."""
 FOREIGN = "ЖФЩШДИЦЛПЯжшщийлмцяΞΨΩΔΣΠΛΓψωπλμ"
 """Cyrillic and Greek letters, without those like a digit, as З Э Ч б ч Ю Ы ь Θ θ σ δ φ β д, or like a Latin one."""
