@@ -300,6 +300,19 @@ def test_a_network_that_is_there_may_be_the_teacher(tmp_path, data):
     np.testing.assert_array_equal(weights(several[1])[0], weights(third[1])[0])
 
 
+def test_a_teacher_that_is_gone_before_its_run_has_kept_it_is_missed_by_name(tmp_path, data):
+    recipe = taught(tmp_path, networks=1)
+    network = build_network("teacher", [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")])
+    network.save(tmp_path / "mine.keras")
+    asked = Settings(recipe, data, passes=1, teachers=tmp_path / "mine.keras")
+    run = training.create_run(asked, tmp_path / "run", load_data(data))
+    (tmp_path / "mine.keras").unlink()
+    with pytest.raises(
+        InputError, match=r"mine\.keras: cannot be read: No such file .* the run was to be made with it"
+    ):
+        resume(run.folder, tiny.Told())
+
+
 def test_a_teacher_that_cannot_teach_is_refused_before_anything_is_trained(recipe, tmp_path, data):
     network = build_network("logits", [keras.layers.Flatten(), keras.layers.Dense(10)])
     network.save(tmp_path / "logits.keras")

@@ -323,12 +323,16 @@ def _start(training: Training, settings: dict[str, Any], data: LoadedData, progr
 
 
 def _keep(network: Path, kept: Path) -> None:
-    """A copy of a .keras file, where there is none yet."""
+    """A copy of a .keras file, where there is none yet. Raises InputError where the file is gone."""
     if kept.exists():
         return
+    try:
+        data = network.read_bytes()
+    except OSError as error:
+        raise InputError(str(network), f"cannot be read: {error.strerror}; the run was to be made with it") from error
     kept.parent.mkdir(exist_ok=True)
     with open_output(str(kept), force=True, binary=True) as out:
-        out.write(network.read_bytes())
+        out.write(data)
 
 
 def _check_given_teacher(recipe: Recipe, path: Path, tiles: NDArray[np.uint8]) -> None:
