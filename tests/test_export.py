@@ -536,6 +536,7 @@ def test_weights_of_fewer_bits_pack_smaller_are_rebuilt_and_are_gated(run, expor
     assert proof["significant_bits"] == 14
     assert "weights of 14 significant bits" in few.page.read_text()
     models = {precision: getattr(few, precision).read_bytes() for precision in ("fp32", "int8")}
+    assert models["int8"] == exported.int8.read_bytes()
     assert len(models["fp32"]) == exported.fp32.stat().st_size
     assert len(zlib.compress(models["fp32"])) < 0.9 * len(zlib.compress(exported.fp32.read_bytes()))
     assert rebuild_models(run.best, json.loads(json.dumps(build_facts(proof, models)))) == models

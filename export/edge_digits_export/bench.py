@@ -53,6 +53,7 @@ class Bench:
     def __init__(
         self,
         fp32: onnx.ModelProto,
+        written: onnx.ModelProto,
         keras: Probabilities,
         compared: DataSet,
         more: DataSet,
@@ -61,13 +62,15 @@ class Bench:
         folder: Path,
         source: Path,
     ) -> None:
-        """`more`: rows on which fp32 and int8 are compared with each other besides, or none.
+        """`fp32`: what int8 is made of; `written`: the same with its weights rounded, where that is asked for.
+
+        `more`: rows on which fp32 and int8 are compared with each other besides, or none.
 
         `draw` gives so many calibration tiles; `folder` is for files that nobody keeps.
         """
         self.fp32, self.compared, self._more = fp32, compared, more
         self._keras, self._draw, self._limits, self._folder, self._source = keras, draw, limits, folder, source
-        self.classifier = self._load(fp32, "fp32")
+        self.classifier = self._load(written, "fp32")
         self.answers = self.classifier.classify(compared.tiles).probabilities
         self._more_answers = self.classifier.classify(more.tiles).probabilities
         self._tiles: dict[int, CalibrationTiles] = {}

@@ -127,13 +127,16 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
     early = [*_recorded_gate(source, answers), *([] if asked else _pixels_gate(network, pixels, source))]
     check_gates(early)
     temperature, fp32 = _convert(settings, source, network, pixels)
+    written = round_weights(fp32, settings.significant_bits)
     answers = temper(answers, temperature.value)
 
     def draw(n: int) -> CalibrationTiles:
         return draw_calibration(source.training, n, source.augmentation)
 
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(fp32, answers, source.compared, source.more, draw, settings.limits, Path(folder), settings.source)
+        bench = Bench(
+            fp32, written, answers, source.compared, source.more, draw, settings.limits, Path(folder), settings.source
+        )
         check_gates(bench.fp32_gates())  # what is wrong before int8 is said before any time is spent on it
         note("quantizing")
         candidate, trials = _quantize(settings, bench, note)
@@ -153,7 +156,7 @@ def export(settings: ExportSettings, note: Note = lambda _: None) -> Exported:
             note(f"int8 is {slower:.1f} times slower than fp32 here: it saves space alone")
         files = {
             precision: write_bytes(model, _metadata(source, precision, candidate.parity, scoring))
-            for precision, model in (("fp32", fp32), ("int8", candidate.model))
+            for precision, model in (("fp32", written), ("int8", candidate.model))
         }
         found = Findings(
             name=source.name,
@@ -257,7 +260,7 @@ def _convert(
             lowest = LOWEST if tempering.unseen else 1.0
             temperature = fit_temperature(logits, tempering.rows.labels, lowest)
     try:
-        return temperature, round_weights(set_temperature(model, temperature.value), settings.significant_bits)
+        return temperature, set_temperature(model, temperature.value)
     except ConversionError as error:
         raise UsageError(f"--temperature {temperature.value:g}: {error}") from error
 

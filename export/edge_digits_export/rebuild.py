@@ -44,9 +44,10 @@ def rebuild_models(network: Path, facts: Mapping[str, Any]) -> dict[str, bytes]:
         of_fp32, of_int8 = dict(says["fp32"]), dict(says["int8"])
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise InputError(str(network), f"what is kept to rebuild its models is damaged: {error!r}") from error
-    fp32 = rebuild_fp32(network, temperature, of_fp32, pixels, bits)
+    whole = rebuild_fp32(network, temperature, of_fp32, pixels)
+    fp32 = whole if bits == 24 else rebuild_fp32(network, temperature, of_fp32, pixels, bits)
     try:
-        return {"fp32": fp32, "int8": rebuild_int8(fp32, choice, ranges, of_int8)}
+        return {"fp32": fp32, "int8": rebuild_int8(whole, choice, ranges, of_int8)}
     except ValueError as error:
         raise InputError(str(network), f"what is kept to rebuild its models does not fit: {error}") from error
 
@@ -62,7 +63,7 @@ def rebuild_fp32(
 
 
 def rebuild_int8(fp32: bytes, choice: QuantizationChoice, ranges: Ranges, metadata: Mapping[str, str]) -> bytes:
-    """The int8 file from the fp32 file: no data is needed, nor anything but onnx.
+    """The int8 file from the fp32 file with all its bits: no data is needed, nor anything but onnx.
 
     Raises ValueError where a range is missing or the choice names a layer that there is not.
     """
