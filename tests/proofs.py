@@ -43,7 +43,7 @@ def proof(tiles: NDArray[np.uint8], labels: NDArray[np.integer]) -> dict[str, An
         "parameters": 82786,
         "multiply_adds": 5665632,
         "pixels": "bytes",
-        "significant_bits": 24,
+        "significant_bits": kept["significant_bits"],
         "temperature": {"value": kept["temperature"], "rows": len(tiles), "loss_before": 0.0112, "loss_after": 0.0104,
                         "on_compared_rows": False},
         "quantization": {
