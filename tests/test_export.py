@@ -484,7 +484,6 @@ def test_a_network_of_one_layer_is_searched(tmp_path, data, rows):
 
 EXPORT = """
 import sys
-import zlib
 from edge_digits.cli import main
 main()
 """

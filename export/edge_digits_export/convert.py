@@ -21,7 +21,7 @@ import edge_digits_train.deskew  # noqa: F401 – Keras then knows the layer
 from edge_digits.classifier import Predictions
 from edge_digits.errors import EdgeDigitsError, InputError, UsageError
 from edge_digits_export.fold import fold_norms, fold_temperature
-from edge_digits_export.graph import OPSET, add_constant, constants, finish, prune, rename, sort_nodes
+from edge_digits_export.graph import OPSET, finish, prune, rename, sort_nodes
 from edge_digits_export.pixels import BYTES, UNIT, Pixels
 from edge_digits_export.simplify import (
     ConversionError,
@@ -33,8 +33,6 @@ from edge_digits_export.simplify import (
 )
 
 ANSWERS = ("probabilities", "digit_score")
-SIGNIFICANT_BITS = 24
-"""Of a float32."""
 _SCALES = 0.1
 """A network that multiplies its values by less than this takes bytes: what is 0 to 1 already nobody divides so."""
 _LEAST = 1e-9
@@ -166,24 +164,6 @@ def set_temperature(model: onnx.ModelProto, temperature: float) -> onnx.ModelPro
     if not fold_temperature(copy, temperature):
         raise ConversionError("its probabilities are not made by a softmax, so there is no temperature to set")
     return tidy(copy)
-
-
-def round_weights(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
-    """The model with its weights to so many significant bits, 24 as float32 has them: what ends in zeros packs smaller.
-
-    Each moves by 2 to the power of −bits of itself at most.
-    """
-    if bits == SIGNIFICANT_BITS:
-        return model
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    spare = SIGNIFICANT_BITS - bits
-    for name, value in constants(copy.graph).items():
-        if value.dtype == np.float32 and value.ndim:  # not the tiles' 1/255
-            # Half a step is added before the spare bits are cut off: where all are ones, it carries into the exponent.
-            whole = value.view(np.uint32) + np.uint32(1 << spare >> 1)
-            add_constant(copy.graph, name, (whole >> spare << spare).view(np.float32))
-    return copy
 
 
 def convert_or_refuse(network: keras.Model, path: Path, pixels: Pixels | None = None) -> onnx.ModelProto:

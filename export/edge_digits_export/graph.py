@@ -16,6 +16,8 @@ from onnx import helper, numpy_helper
 import edge_digits
 
 OPSET, IR = 17, 8
+SIGNIFICANT_BITS = 24
+"""Of a float32."""
 SCALE = np.float32(1 / 255)
 """Of the DequantizeLinear that every model begins with."""
 _ONE_UNLESS_SAID = {"dilations", "group", "strides"}
@@ -177,6 +179,24 @@ def rename(graph: onnx.GraphProto) -> None:
     del graph.initializer[:]
     for name, value in ordered.items():
         add_constant(graph, name, value)
+
+
+def round_weights(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
+    """The model with its weights to so many significant bits, 24 as float32 has them: what ends in zeros packs smaller.
+
+    Each moves by 2 to the power of −bits of itself at most.
+    """
+    if bits == SIGNIFICANT_BITS:
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    spare = SIGNIFICANT_BITS - bits
+    for name, value in constants(copy.graph).items():
+        if value.dtype == np.float32 and value.ndim:  # not the tiles' 1/255
+            # Half a step is added before the spare bits are cut off: where all are ones, it carries into the exponent.
+            whole = value.view(np.uint32) + np.uint32(1 << spare >> 1)
+            add_constant(copy.graph, name, (whole >> spare << spare).view(np.float32))
+    return copy
 
 
 def finish(graph: onnx.GraphProto) -> onnx.ModelProto:

@@ -21,18 +21,16 @@ from edge_digits_export.bench import Bench, Candidate
 from edge_digits_export.calibration import CalibrationTiles, draw_calibration
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.convert import (
-    SIGNIFICANT_BITS,
     convert_or_refuse,
     hash_weights,
     load_network,
     pixels_of,
     predict,
-    round_weights,
     set_temperature,
     takes_whole_numbers,
 )
 from edge_digits_export.gates import FEW_ROWS, LEAST_ROWS, Gate, Limits, check_gates
-from edge_digits_export.graph import write_bytes
+from edge_digits_export.graph import SIGNIFICANT_BITS, round_weights, write_bytes
 from edge_digits_export.latency import measure_latency, slowdown
 from edge_digits_export.layers import describe_layers, worst_layers
 from edge_digits_export.pixels import BYTES, USUAL, Pixels

@@ -10,7 +10,7 @@ import onnx
 
 from edge_digits.errors import InputError, UsageError
 from edge_digits_export.choice import QuantizationChoice
-from edge_digits_export.graph import read_metadata, write_bytes
+from edge_digits_export.graph import SIGNIFICANT_BITS, read_metadata, round_weights, write_bytes
 from edge_digits_export.pixels import Pixels
 from edge_digits_export.quantize import Ranges, quantize
 
@@ -38,28 +38,29 @@ def rebuild_models(network: Path, facts: Mapping[str, Any]) -> dict[str, bytes]:
     try:
         temperature, says = float(facts["temperature"]), facts["metadata"]
         pixels = Pixels.parse(facts["pixels"]) if "pixels" in facts else None
-        bits = int(facts.get("significant_bits", 24))
+        bits = int(facts.get("significant_bits", SIGNIFICANT_BITS))
         choice = QuantizationChoice.from_dict(facts["choice"])
         ranges = {name: (float(low), float(high)) for name, (low, high) in facts["ranges"].items()}
         of_fp32, of_int8 = dict(says["fp32"]), dict(says["int8"])
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
         raise InputError(str(network), f"what is kept to rebuild its models is damaged: {error!r}") from error
     whole = rebuild_fp32(network, temperature, of_fp32, pixels)
-    fp32 = whole if bits == 24 else rebuild_fp32(network, temperature, of_fp32, pixels, bits)
     try:
+        fp32 = write_bytes(round_weights(onnx.load_from_string(whole), bits), of_fp32)
         return {"fp32": fp32, "int8": rebuild_int8(whole, choice, ranges, of_int8)}
     except ValueError as error:
         raise InputError(str(network), f"what is kept to rebuild its models does not fit: {error}") from error
 
 
-def rebuild_fp32(
-    network: Path, temperature: float, metadata: Mapping[str, str], pixels: Pixels | None = None, bits: int = 24
-) -> bytes:
-    """The fp32 file of a .keras network. Raises InputError where it is none, or has no form in the contract."""
-    from edge_digits_export.convert import convert_or_refuse, load_network, round_weights, set_temperature
+def rebuild_fp32(network: Path, temperature: float, metadata: Mapping[str, str], pixels: Pixels | None = None) -> bytes:
+    """The fp32 file, with all its bits, of a .keras network.
+
+    Raises InputError where it is none, or has no form in the contract.
+    """
+    from edge_digits_export.convert import convert_or_refuse, load_network, set_temperature
 
     model = set_temperature(convert_or_refuse(load_network(network), network, pixels), temperature)
-    return write_bytes(round_weights(model, bits), metadata)
+    return write_bytes(model, metadata)
 
 
 def rebuild_int8(fp32: bytes, choice: QuantizationChoice, ranges: Ranges, metadata: Mapping[str, str]) -> bytes:
