@@ -19,7 +19,15 @@ from edge_digits.metrics import Evaluation
 from edge_digits_train.augment import augment
 from edge_digits_train.data import DataSet
 from edge_digits_train.digit_score import measure_score
-from edge_digits_train.networks import PROBABILITIES, SCORE, first_sentence, load_network, predict, weight_shapes
+from edge_digits_train.networks import (
+    PROBABILITIES,
+    SCORE,
+    first_sentence,
+    gives_probabilities,
+    load_network,
+    predict,
+    weight_shapes,
+)
 from edge_digits_train.picture_tiles import NO_DIGIT, PictureTiles
 from edge_digits_train.recipe import Recipe
 from edge_digits_train.runs import PassResult, Run
@@ -194,8 +202,7 @@ def check_network(recipe: Recipe, network: keras.Model, tiles: NDArray[np.uint8]
                 f"recipe {recipe.name}: its network cannot be saved and loaded again ({first_sentence(error)}): write "
                 "layers of your own as classes with @keras.saving.register_keras_serializable() and a get_config"
             ) from error
-    answers = predict(loaded, tiles).probabilities
-    if not (answers >= 0).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+    if not gives_probabilities(loaded, tiles):
         raise UsageError(
             f"recipe {recipe.name}: its last layer gives no probabilities, which are 0 or more and sum to 1: "
             "it must end in a softmax"

@@ -62,6 +62,12 @@ def predict(network: keras.Model, tiles: NDArray[np.uint8]) -> Predictions:
     return Predictions(np.asarray(said[PROBABILITIES], np.float32), np.asarray(said[SCORE], np.float32)[:, 0])
 
 
+def gives_probabilities(network: keras.Model, tiles: NDArray[np.uint8]) -> bool:
+    """Whether what it says of tiles, (n, 28, 28), is 0 or more and sums to 1."""
+    answers = predict(network, tiles).probabilities
+    return bool((answers >= 0).all()) and np.allclose(answers.sum(axis=1), 1, atol=1e-3)
+
+
 def load_network(path: Path, *, training: bool) -> keras.Model:
     """A .keras file; with its optimizer where it is for `training`. Raises InputError where it cannot be loaded."""
     try:

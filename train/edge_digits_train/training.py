@@ -20,7 +20,7 @@ from edge_digits.errors import InputError, UsageError
 from edge_digits.outputs import open_output
 from edge_digits_train.data import DataSet, LoadedData, Split, check_rows, keep_name, load_data, overlap, split_data
 from edge_digits_train.fit import Progress, Training, check_network, evaluate_network, evaluate_score, fit, new_network
-from edge_digits_train.networks import count_multiply_adds, load_network, predict, weight_shapes
+from edge_digits_train.networks import count_multiply_adds, gives_probabilities, load_network, weight_shapes
 from edge_digits_train.picture_tiles import Drawn, Pictures, PictureTiles, draw_tiles, keep_tiles
 from edge_digits_train.recipe import Recipe, find_recipe, load_recipe
 from edge_digits_train.report import write_report
@@ -106,11 +106,13 @@ def create_run(
     path = find_recipe(settings.recipe)
     recipe = load_recipe(path)
     split = split or _split(settings, recipe, len(data.rows))
+    given = None
     if settings.teachers is not None:
         if recipe.teaching is None:
             raise UsageError(f"recipe {recipe.name} has no teaching: leave --teachers away")
         if settings.teachers.suffix == ".keras":
             _check_given_teacher(recipe, settings.teachers, data.rows.tiles[:8])
+            given = str(settings.teachers.resolve())
         else:
             teachers = str(_teachers_of(settings.teachers))
     passes = settings.passes
@@ -125,13 +127,9 @@ def create_run(
     check_network(recipe, new_network(recipe, settings.seed, settings.deskew, settings.start), data.rows.tiles[:8])
     about = _about(recipe, settings, split, data)
     about |= {"passes": passes, "refit": None, "refit_follows": settings.refit, "fast": settings.fast}
-    about |= {"teachers": teachers if recipe.teaching else None}
-    about |= {"teacher": _absolute(settings.teachers, ".keras"), "start": _absolute(settings.start, "")}
+    about |= {"teachers": teachers if recipe.teaching else None, "teacher": given}
+    about |= {"start": str(settings.start.resolve()) if settings.start else None}
     return Run.create(folder, about, path.read_text())
-
-
-def _absolute(path: Path | None, end: str) -> str | None:
-    return str(path.resolve()) if path is not None and path.name.endswith(end) else None
 
 
 def _check_start(recipe: Recipe, path: Path, deskew: bool) -> None:
@@ -282,10 +280,12 @@ def _teachers(training: Training, settings: dict[str, Any], data: LoadedData, pr
     if teaching is None:
         return None
     folder = run.folder / settings["teachers"]
-    if settings.get("teacher"):
-        _keep(Path(settings["teacher"]), folder / GIVEN_TEACHER)
-    if (folder / GIVEN_TEACHER).exists():
-        return Teachers([folder / GIVEN_TEACHER], folder / "answers")
+    given = folder / GIVEN_TEACHER
+    if settings.get("teacher") and not given.exists():
+        folder.mkdir(exist_ok=True)
+        _keep(Path(settings["teacher"]), given)
+    if given.exists():
+        return Teachers([given], folder / "answers")
     first = Run(run.folder.parent) if settings["refit"] else run
     split = Split(**first.settings()["split"])
     teachers = []
@@ -323,14 +323,11 @@ def _start(training: Training, settings: dict[str, Any], data: LoadedData, progr
 
 
 def _keep(network: Path, kept: Path) -> None:
-    """A copy of a .keras file, where there is none yet. Raises InputError where the file is gone."""
-    if kept.exists():
-        return
+    """Copies a .keras file. Raises InputError where it is gone."""
     try:
         data = network.read_bytes()
     except OSError as error:
         raise InputError(str(network), f"cannot be read: {error.strerror}; the run was to be made with it") from error
-    kept.parent.mkdir(exist_ok=True)
     with open_output(str(kept), force=True, binary=True) as out:
         out.write(data)
 
@@ -340,8 +337,7 @@ def _check_given_teacher(recipe: Recipe, path: Path, tiles: NDArray[np.uint8]) -
     assert recipe.teaching is not None
     if recipe.teaching.networks != 1:
         raise UsageError(f"--teachers {path}: recipe {recipe.name} has {recipe.teaching.networks} of them, not one")
-    answers = predict(load_network(path, training=False), tiles).probabilities
-    if not np.isfinite(answers).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+    if not gives_probabilities(load_network(path, training=False), tiles):
         raise InputError(str(path), "gives no probabilities: none to teach")
 
 

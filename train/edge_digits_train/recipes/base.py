@@ -25,7 +25,7 @@ RECIPE = Recipe(
     network=network,
     optimizer=averaged_adamw,
     batch=96,
-    passes=20,  # 20 minutes on two cores, after the hour of `teacher`; with 40 it knows rows by heart
+    passes=20,  # 20 minutes on two cores, after the hour of `teacher`
     augmentation=Augmentation(rotation=10, shear=0.1, zoom=0.1, shift=0.06, elastic=0.8, stroke=0.25, flags=0.35),
     pictures=Pictures(drawn=0.4, digits=0.5, others=0.5, spoiled=0.12),
     keep="last",
