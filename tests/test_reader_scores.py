@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from no_digits import letter_picture
 from numpy.typing import NDArray
 from pictures import write_number
 from touching import touching_pair
 
 from edge_digits import Reader
 from edge_digits.classifier import Classifier, Predictions
-from edge_digits.find import find
-from edge_digits.ways import best_way, find_ways
+from edge_digits.find import Region, find
+from edge_digits.ways import Part, are_digits, best_way, find_ways
 
 Tiles = NDArray[np.uint8]
 Score = Callable[[Tiles], NDArray[np.float32]]
@@ -164,13 +165,15 @@ def test_what_is_no_digit_as_a_whole_but_two_digits_in_parts_is_cut(tiles, label
     assert cut >= 0.5 * kept
 
 
-def test_what_is_none_as_a_whole_is_cut_only_into_sure_digits(tiles, labels):
-    """A letter's pieces may each look a little like a digit."""
+def test_what_is_none_as_a_whole_is_cut_only_into_digits(tiles):
+    """One part that is no digit, or parts that hardly are: then nothing is read."""
 
-    def parts_at(score: float) -> Score:
-        return lambda shown: np.array([0.001 if width_of(tile) >= 17 else score for tile in shown], np.float32)
+    def parts_at(*scores: float) -> Score:
+        return lambda shown: np.array(
+            [0.001 if width_of(tile) >= 17 else scores[i % len(scores)] for i, tile in enumerate(shown)], np.float32
+        )
 
-    sure, unsure, cut = scored(parts_at(0.75)), scored(parts_at(0.65)), 0
+    sure, one_none, cut = scored(parts_at(0.75)), scored(parts_at(0.99, 0.15)), 0
     for seed in range(40):
         first, second = np.random.default_rng(seed).integers(0, len(tiles), 2)
         picture = touching_pair(tiles[first], tiles[second])
@@ -181,7 +184,31 @@ def test_what_is_none_as_a_whole_is_cut_only_into_sure_digits(tiles, labels):
         if len(sure.read(picture).digits) != 2:
             continue
         cut += 1
-        reading = unsure.read(picture)
+        reading = one_none.read(picture)
         assert reading.text == ""
         assert [rejected.reason for rejected in reading.rejected] == ["not a digit: 0.1% for one"]
     assert cut >= 5
+
+
+def piece(digit: int, score: float, height: int = 60, width: int = 30) -> Part:
+    probabilities = np.full(10, 0.01, np.float32)
+    probabilities[digit] = 0.91
+    region = Region((0, 0, width, height), np.full((height, width), 255, np.uint8))
+    return Part(region, np.zeros((28, 28), np.uint8), probabilities, score)
+
+
+def test_pieces_of_a_letter_are_no_digits():
+    """Two legs, strokes that are hardly digits, a scrap; in a wider region such legs may be ones."""
+    whole = piece(0, 0.001, width=60)
+    assert are_digits(whole, [piece(5, 0.9), piece(8, 0.9)])
+    assert are_digits(whole, [piece(1, 0.99), piece(8, 0.9)])
+    assert not are_digits(whole, [piece(1, 0.5), piece(1, 0.5)])
+    assert not are_digits(whole, [piece(1, 0.1), piece(4, 0.1)])
+    assert not are_digits(whole, [piece(5, 0.9), piece(8, 0.9, height=15)])
+    assert are_digits(piece(0, 0.001, width=90), [piece(1, 0.5), piece(1, 0.5)])
+
+
+def test_the_legs_of_a_v_are_no_ones(reader: Reader) -> None:
+    """Measured: of 200 V, H, M, U and n 155 read as nothing, 24 as several digits."""
+    readings = [reader.read(letter_picture("VHMUn"[seed % 5], 5000 + seed)) for seed in range(200)]
+    assert sum(len(reading.digits) > 1 for reading in readings) <= 33

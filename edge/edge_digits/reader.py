@@ -27,16 +27,13 @@ from edge_digits.points import part_points
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.slashes import set_slashes_apart
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
-from edge_digits.ways import Part, best_way, find_ways
+from edge_digits.ways import Part, are_digits, best_way, find_ways
 
 if TYPE_CHECKING:
     from edge_digits.form import Form
 
 SURELY = 0.95
 """Digit score below which there is no digit in a picture of something else."""
-WHOLLY = 0.7
-"""Digit score that each part of what is none as a whole must have: or else it is a letter in pieces, not digits that
-touch."""
 AMID_DIGITS = 0.5
 """Share of the model's threshold that is enough for a digit score where all else of its word, two digits or more, is
 above it: what stands among digits is most likely one, and without it their number is a wrong one."""
@@ -173,8 +170,9 @@ class Reader:
     def _cut(self, whole: Part) -> tuple[Part, ...]:
         """The digits that a region is best cut into, or the region as one."""
         parts = best_way(find_ways(whole, self.ask)).parts
-        if len(parts) > 1 and self._is_none(whole, something_else=False):
-            return (whole,) if any(_is_scored(part) and _is_below(part, WHOLLY) for part in parts) else parts
+        if len(parts) > 1 and self._is_none(whole, something_else=False) and all(map(_is_scored, parts)):
+            all_digits = not any(self._is_none(part, something_else=False) for part in parts)
+            return parts if all_digits and are_digits(whole, parts) else (whole,)
         return parts
 
     def _trace_form(self, form: Form, image: NDArray[np.uint8], found: Found, wholes: list[Part]) -> Trace:

@@ -51,6 +51,26 @@ PLAIN = Weights(-7.7, 0.0, 8.9, 0.0, -2.3, 2.8, -11.6, -2.0, -1.5, -3.0)
 """Where the network says nothing of what is no digit."""
 SCORED = Weights(-1.5, -2.9, 1.7, 1.4, -3.1, 1.8, 0.2, 0.8, -3.0, -1.5)
 """Where it does."""
+
+
+@dataclass(frozen=True)
+class PieceWeights:
+    """What speaks for digits that touch where a region is no digit as a whole, against a letter in pieces."""
+
+    scores: float
+    """By nat that the parts are likely to be digits at all."""
+    width: float
+    """By the region's width in heights."""
+    ones: float
+    """By the share of the parts that are 1s: so are the strokes of most letters."""
+    low: float
+    """By the height of the lowest part in the region's."""
+    base: float
+    rare: float
+    """What is to be cut is surer than as likely as not by so much."""
+
+
+PIECES = PieceWeights(1.0, 1.0, -4.8, 8.8, -5.0, 1.0)
 LOWEST = 0.7
 NARROWEST = 0.5
 """Widths of a height that touching digits have on average, at least: 1s are narrower, but seldom touch."""
@@ -134,6 +154,21 @@ def find_ways(whole: Part, ask: Ask, most: int | None = None) -> list[Way]:
 def best_way(ways: Sequence[Way]) -> Way:
     """The one that is worth most, of several the one with the fewest cuts."""
     return max(ways, key=lambda way: way.worth)
+
+
+def describe_pieces(whole: Part, parts: Sequence[Part]) -> tuple[float, float, float, float]:
+    """What speaks for digits that touch or for a letter in pieces, in the order of PieceWeights."""
+    height, width = whole.region.ink.shape
+    ones = sum(int(part.probabilities.argmax()) == 1 for part in parts)
+    lowest = min(part.region.ink.shape[0] for part in parts)
+    return sum(part.log_score for part in parts), width / height, ones / len(parts), lowest / height
+
+
+def are_digits(whole: Part, parts: Sequence[Part]) -> bool:
+    """Whether the parts of what is no digit as a whole are digits that touch, and not a letter in pieces."""
+    scores, width, ones, low = describe_pieces(whole, parts)
+    w = PIECES
+    return w.scores * scores + w.width * width + w.ones * ones + w.low * low + w.base + w.rare > 0
 
 
 def _hope(part: Part) -> float:
