@@ -218,6 +218,10 @@ def test_the_card_names_the_teachers(made: Proof) -> None:
     proof["source"]["teaching"] = {"recipe": "large", "networks": 2}
     text = " ".join(card("digits", entry_of(proof), proof["parity"]).split())
     assert "Taught on the same rows by recipe `large` (2 of its networks)." in text
+    proof["source"]["teacher_file"] = "mine.keras"
+    text = " ".join(card("digits", entry_of(proof), proof["parity"]).split())
+    assert "Taught by `mine.keras`." in text
+    assert "large" not in text
 
 
 @pytest.mark.parametrize(

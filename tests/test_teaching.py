@@ -298,6 +298,10 @@ def test_a_network_that_is_there_may_be_the_teacher(tmp_path, data):
     several = train_seeds(dataclasses.replace(settings, refit=False), tmp_path / "several", 2, tiny.Told())
     assert (tmp_path / "several" / "teachers" / "given.keras").exists()
     np.testing.assert_array_equal(weights(several[1])[0], weights(third[1])[0])
+    fourth = train(dataclasses.replace(settings, teachers=tmp_path / "several"), tmp_path / "fourth", tiny.Told())
+    for run in (second, second.refit, *third, *several, fourth, fourth.refit):
+        assert run.settings()["teacher"] == str(teacher.best)
+    assert first.settings()["teacher"] is None
 
 
 def test_a_teacher_that_is_gone_before_its_run_has_kept_it_is_missed_by_name(tmp_path, data):

@@ -129,6 +129,7 @@ def _open_run(run: Run, data: str | Path | None, name: str) -> Source:
         "pass": metrics["pass"],
         "keep": asked["settings"].get("keep", "best"),
         "teaching": asked["settings"].get("teaching"),
+        **({"teacher_file": Path(asked["teacher"]).name} if asked.get("teacher") else {}),
         **_began(asked),
         "refit": asked["refit"] is not None,
         "data": _about_data(loaded.rows, training, compared, were),

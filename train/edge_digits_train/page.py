@@ -159,7 +159,7 @@ def _facts(facts: RunFacts) -> str:
     if began := asked.get("start") or recipe.get("start"):
         rows["Began with"] = f"the network {Path(began).name}" if asked.get("start") else f"that of recipe {began}"
     if taught := recipe.get("teaching"):
-        rows["Teachers"] = _teaching(taught)
+        rows["Teachers"] = _teaching(taught, asked.get("teacher"))
     if asked["refit"]:
         rows["Refit"] = f"for {asked['refit']['passes']} passes, which a training with held-out rows found best"
     items = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows.items())
@@ -176,8 +176,10 @@ def _variation(augmentation: dict[str, Any]) -> str:
     return ", ".join(words) or "none"
 
 
-def _teaching(taught: dict[str, Any]) -> str:
+def _teaching(taught: dict[str, Any], given: str | None) -> str:
     teachers = f"{taught['networks']} networks of recipe {Path(taught['recipe']).stem}"
+    if given:
+        teachers = f"the network {Path(given).name}"
     share = f"{100 * taught['share']:g} % of the loss comes from their answers"
     variations = f"{taught['variations']} variations of each row"
     return f"{teachers}, temperature {taught['temperature']:g}; {share} on {variations}"

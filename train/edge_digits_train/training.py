@@ -114,7 +114,7 @@ def create_run(
             _check_given_teacher(recipe, settings.teachers, data.rows.tiles[:8])
             given = str(settings.teachers.resolve())
         else:
-            teachers = str(_teachers_of(settings.teachers))
+            teachers, given = _teachers_of(settings.teachers)
     passes = settings.passes
     if passes is None:
         passes = 1 if settings.fast else recipe.passes
@@ -154,6 +154,7 @@ def _create_refit(run: Run, data: LoadedData) -> Run:
     facts = {"of": str(run.folder), "passes": best, "learning_rates": [r.learning_rate for r in run.history()[:best]]}
     about |= {"passes": asked["passes"], "refit": facts, "refit_follows": False, "fast": asked.get("fast", False)}
     about |= {"teachers": str(Path("..") / asked["teachers"]) if recipe.teaching else None}  # an absolute one stays
+    about |= {name: asked.get(name) for name in ("teacher", "start")}
     return Run.create(run.refit.folder, about, run.recipe.read_text())
 
 
@@ -348,14 +349,18 @@ def _check_teacher(teacher: Run, sha256: str, split: Split) -> None:
         raise InputError(str(teacher.folder), "is a teacher that held out other rows than this run does")
 
 
-def _teachers_of(folder: Path) -> Path:
-    """The absolute path of the teachers of a run, or of several seeds. Raises UsageError where there are none."""
+def _teachers_of(folder: Path) -> tuple[str, str | None]:
+    """The absolute path of the teachers of a run, or of several seeds; and the file that the one was, where it was one.
+
+    Raises UsageError where there are none.
+    """
     run = Run(folder)
     teachers = run.settings().get("teachers") if run.exists else "teachers"
     found = (folder / teachers).resolve() if teachers else None
     if found is None or not (part_runs(found) or (found / GIVEN_TEACHER).exists()):
         raise UsageError(f"--teachers {folder}: has none; name a run that was taught by some, or a .keras file")
-    return found
+    taught = run if run.exists else next(iter(part_runs(folder)), None)
+    return str(found), taught.settings().get("teacher") if taught else None
 
 
 def same_data(run: Run, progress: Progress) -> LoadedData:
