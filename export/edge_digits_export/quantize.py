@@ -1,7 +1,7 @@
 """An fp32 model of the contract → its int8 twin, from a choice and the ranges of its tensors; no data is needed.
 
 Static quantization in the QDQ form: where a tensor is to be int8, a pair of QuantizeLinear and DequantizeLinear stands,
-and the runtime puts integer operators in the place of what lies between.
+and the runtime puts integer operators in the place of what lies between. What only moves values stands within the pair.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from edge_digits_export.blocks import take_blocks
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.graph import SCALE, add_constant, constants, finish
-from edge_digits_export.plan import Plan
+from edge_digits_export.plan import SAME_SCALE, Plan
 
 Ranges = Mapping[str, tuple[float, float]]
 """Tensor → the lowest and the highest value that it is to hold."""
@@ -36,6 +37,7 @@ def quantize(model: onnx.ModelProto, choice: QuantizationChoice, ranges: Ranges)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _Writer(copy.graph, plan, choice, ranges).write()
+    take_blocks(copy.graph)
     return finish(copy.graph)
 
 
@@ -63,12 +65,16 @@ class _Writer:
         self._scales = dict.fromkeys(plan.tiles, (first.input[1], first.input[2]))
         self._steps = dict.fromkeys(plan.tiles, float(SCALE))
         self._instead: dict[str, str] = {}  # tensor → what is taken in its place
+        self._whole: dict[str, str] = {}  # tensor → its quantized values
 
     def write(self) -> None:
         for node in list(self._graph.node):
             if node.name in self._plan.merged:  # quantized, a value below 0 is 0 already
                 continue
             given = list(node.input)
+            if node.op_type in SAME_SCALE and given[0] in self._whole and node.output[0] in self._plan.quantized:
+                self._write_whole(node)
+                continue
             node.input[:] = [self._instead.get(name, name) for name in given]
             if node.name in self._plan.layers:
                 self._write_weights(node, self._steps[given[0]])
@@ -96,13 +102,23 @@ class _Writer:
             return
         else:  # it only hands on what it is given
             self._scales[name], self._steps[name] = self._scales[given], self._steps[given]
-        names, whole = self._scales[name], f"{name}_q"
-        self._instead[name] = f"{name}_dq"
-        source = self._write_floor(name) if of_float_layer else name
-        self._nodes += [
-            helper.make_node("QuantizeLinear", [source, *names], [whole], name=f"{name}_q"),
-            helper.make_node("DequantizeLinear", [whole, *names], [self._instead[name]], name=f"{name}_dq"),
-        ]
+        source, whole = self._write_floor(name) if of_float_layer else name, f"{name}_q"
+        self._nodes.append(helper.make_node("QuantizeLinear", [source, *self._scales[name]], [whole], name=whole))
+        self._write_dequantize(name, whole)
+
+    def _write_whole(self, node: onnx.NodeProto) -> None:
+        """An operator that only moves values moves the quantized ones."""
+        given, name = node.input[0], node.output[0]
+        self._scales[name], self._steps[name] = self._scales[given], self._steps[given]
+        node.input[0], node.output[0] = self._whole[given], f"{name}_q"
+        self._nodes.append(node)
+        self._write_dequantize(name, f"{name}_q")
+
+    def _write_dequantize(self, name: str, whole: str) -> None:
+        """For those that take floats; where nothing does, it is dropped with all that is not used."""
+        self._whole[name], self._instead[name] = whole, f"{name}_dq"
+        inputs = [whole, *self._scales[name]]
+        self._nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_dq"))
 
     def _write_floor(self, name: str) -> str:
         """A Max with the least value that the scale has, which changes nothing; returns what it gives.
