@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +20,6 @@ import onnx
 import onnxruntime as ort
 from keras import layers
 
-import edge_digits_export.quantize as quantize_module
 from edge_digits import Classifier
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.convert import convert
@@ -55,20 +54,14 @@ def ask(model: onnx.ModelProto, tiles: np.ndarray) -> np.ndarray:
     return session.run(["probabilities"], {"tiles": tiles})[0]
 
 
-@pytest.fixture
-def without_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., onnx.ModelProto]:
-    def make(*asked) -> onnx.ModelProto:
-        with monkeypatch.context() as patched:
-            patched.setattr(quantize_module, "take_blocks", lambda graph: None)
-            return make_int8(*asked)
-
-    return make
+def without_blocks(model: onnx.ModelProto, choice: QuantizationChoice, tiles: np.ndarray) -> onnx.ModelProto:
+    return make_int8(model, replace(choice, blocks=False), tiles)
 
 
 @pytest.mark.parametrize("choice", PLAIN_CHOICES, ids=QuantizationChoice.text)
 @pytest.mark.parametrize("kernel", [3, 5, (5, 3)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_blocks_change_no_bit_of_an_answer(kernel, bias, choice, tiles, without_blocks):
+def test_blocks_change_no_bit_of_an_answer(kernel, bias, choice, tiles):
     few = tiles[::50]
     model = begins_with(layers.Conv2D(5, kernel, activation="relu", use_bias=bias))
     blocks, plain = make_int8(model, choice, few), without_blocks(model, choice, few)
@@ -94,7 +87,7 @@ def test_blocks_change_no_bit_of_an_answer(kernel, bias, choice, tiles, without_
     ],
     ids=["padded", "steps of 2", "gaps", "odd sides", "cropped", "pooled"],
 )
-def test_a_network_that_begins_otherwise_is_left_as_it_is(first, tiles, without_blocks):
+def test_a_network_that_begins_otherwise_is_left_as_it_is(first, tiles):
     few = tiles[::100]
     model = begins_with(*first)
     asked = (model, QuantizationChoice(), few)
@@ -103,7 +96,7 @@ def test_a_network_that_begins_otherwise_is_left_as_it_is(first, tiles, without_
     )
 
 
-def test_a_first_layer_left_in_float_is_left_as_it_is(tiles, without_blocks):
+def test_a_first_layer_left_in_float_is_left_as_it_is(tiles):
     model = begins_with(layers.Conv2D(4, 3, activation="relu"))
     asked = (model, QuantizationChoice(float_layers=("conv1",)), tiles[::100])
     assert make_int8(*asked).SerializeToString(deterministic=True) == without_blocks(*asked).SerializeToString(
@@ -111,7 +104,7 @@ def test_a_first_layer_left_in_float_is_left_as_it_is(tiles, without_blocks):
     )
 
 
-def test_the_numpy_engine_knows_blocks(tiles, tmp_path, without_blocks):
+def test_the_numpy_engine_knows_blocks(tiles, tmp_path):
     few = tiles[::100]
     model = begins_with(layers.Conv2D(5, 3, activation="relu"))
     answers = []

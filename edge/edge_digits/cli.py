@@ -880,7 +880,7 @@ def export(
         typer.Option(metavar="unit|bytes|signed|MEAN,STD", help="What the network was trained on, if not 0 to 1."),
     ] = None,
     bits: Annotated[
-        int, typer.Option(min=12, max=24, help="Significant bits of fp32's weights: fewer pack smaller.")
+        int, typer.Option(min=12, max=24, help="Significant bits of fp32's largest layer: fewer pack smaller.")
     ] = 24,
     max_difference: Annotated[float, typer.Option(min=0, help="Gate: fp32 from Keras, in a probability.")] = 1e-5,
     max_drop: Annotated[

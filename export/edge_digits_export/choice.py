@@ -34,6 +34,8 @@ class QuantizationChoice:
     """Each output of a layer has a scale of its own for its weights."""
     float_layers: tuple[str, ...] = ()
     """Layers left in float, by their names in the graph."""
+    blocks: bool = True
+    """The first convolution takes 2 × 2 pixels at once, where it can: faster in onnxruntime, slower in OpenVINO."""
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
@@ -49,7 +51,7 @@ class QuantizationChoice:
     def from_dict(cls, plain: Mapping[str, Any]) -> QuantizationChoice:
         """From what `as_dict` gave. Raises ValueError where it is anything else."""
         try:
-            kinds = {"calibration": int, "weight_bits": int, "per_channel": bool, "float_layers": list}
+            kinds = {"calibration": int, "weight_bits": int, "per_channel": bool, "float_layers": list, "blocks": bool}
             if any(type(plain[name]) is not kind for name, kind in kinds.items() if name in plain):
                 raise TypeError("a value of another type")
             return cls(**{**plain, "float_layers": tuple(plain.get("float_layers", ()))})
@@ -64,7 +66,8 @@ class QuantizationChoice:
         """In a few words."""
         weights = f"{self.weight} of {self.weight_bits} bits"
         parts = [f"{self.activation} × {weights}", "per channel" if self.per_channel else "per layer", self.method]
-        return ", ".join(parts) + (f", {' + '.join(self.float_layers)} in float" if self.float_layers else "")
+        parts += [f"{' + '.join(self.float_layers)} in float"] if self.float_layers else []
+        return ", ".join([*parts, *([] if self.blocks else ["pixel by pixel"])])
 
 
 def choose(proof: Path | None, calibration: int | None, method: str | None, search: bool) -> QuantizationChoice:

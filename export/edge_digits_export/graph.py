@@ -184,18 +184,25 @@ def rename(graph: onnx.GraphProto) -> None:
 def round_weights(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     """The model with its weights to so many significant bits, 24 as float32 has them: what ends in zeros packs smaller.
 
-    Each moves by 2 to the power of −bits of itself at most.
+    `bits` is for the largest tensor. A smaller one gets half a bit more each time that it is half as large: so the same
+    error costs fewest bits in all, as each layer adds to it whatever its size. Each weight moves by 2 to the power of
+    minus its bits of itself at most.
     """
     if bits == SIGNIFICANT_BITS:
         return model
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    spare = SIGNIFICANT_BITS - bits
-    for name, value in constants(copy.graph).items():
-        if value.dtype == np.float32 and value.ndim:  # not the tiles' 1/255
-            # Half a step is added before the spare bits are cut off: where all are ones, it carries into the exponent.
-            whole = value.view(np.uint32) + np.uint32(1 << spare >> 1)
-            add_constant(copy.graph, name, (whole >> spare << spare).view(np.float32))
+    weights = {
+        name: value
+        for name, value in constants(copy.graph).items()
+        if value.dtype == np.float32 and value.ndim  # not the tiles' 1/255
+    }
+    most = max(value.size for value in weights.values())
+    for name, value in weights.items():
+        spare = max(0, SIGNIFICANT_BITS - bits - round(math.log2(most / value.size) / 2))
+        # Half a step is added before the spare bits are cut off: where all are ones, it carries into the exponent.
+        whole = value.view(np.uint32) + np.uint32(1 << spare >> 1)
+        add_constant(copy.graph, name, (whole >> spare << spare).view(np.float32))
     return copy
 
 

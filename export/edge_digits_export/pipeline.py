@@ -77,7 +77,8 @@ class ExportSettings:
     temperature: float | None = None
     """None: fitted on the held-out rows."""
     significant_bits: int = SIGNIFICANT_BITS
-    """Of the weights of fp32, 12 to 24: with fewer a package of it gets smaller, as far as its gate lets it."""
+    """Of the weights of fp32's largest layer, 12 to 24, smaller ones have more: with fewer a package of it gets
+    smaller, as far as its gate lets it."""
     pixels: str | None = None
     """What the network was trained on: "unit" (0 to 1), "bytes", "signed" (−1 to 1), or "MEAN,STD" of the bytes. None:
     the bytes where it takes or scales them by itself, else 0 to 1; refused where another of these reads better."""

@@ -170,7 +170,7 @@ def making_list(proof: dict[str, Any]) -> str:
         f"{data['compared_rows_were']}",
         "SHA-256 of its pixels and labels": data["sha256"],
         "Temperature": temperature,
-        "fp32": f"weights of {proof['significant_bits']} significant bits",
+        "fp32": f"weights of {proof['significant_bits']} significant bits in the largest layer",
         "int8": _choice_text(made["choice"]),
         "Calibrated on": f"{tiles['n']:,} training tiles{', varied as in training' if tiles['augmented'] else ''}, "
         f"seed {tiles['seed']}",
@@ -188,10 +188,12 @@ def file_list(files: dict[str, dict[str, Any]]) -> str:
 
 def _choice_text(choice: dict[str, Any]) -> str:
     ways = [_types(choice), "per channel" if choice["per_channel"] else "per layer"]
-    told = {"activation", "weight", "weight_bits", "per_channel", "float_layers"}
+    told = {"activation", "weight", "weight_bits", "per_channel", "float_layers", "blocks"}
     ways += [f"{key.replace('_', ' ')} {value}" for key, value in choice.items() if key not in told]
     if choice["float_layers"]:
         ways.append(f"in float: {', '.join(choice['float_layers'])}")
+    if not choice.get("blocks", True):
+        ways.append("the first convolution pixel by pixel")
     return ", ".join(ways)
 
 

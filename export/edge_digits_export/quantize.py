@@ -37,7 +37,8 @@ def quantize(model: onnx.ModelProto, choice: QuantizationChoice, ranges: Ranges)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _Writer(copy.graph, plan, choice, ranges).write()
-    take_blocks(copy.graph)
+    if choice.blocks:
+        take_blocks(copy.graph)
     return finish(copy.graph)
 
 
