@@ -430,21 +430,20 @@ def test_grass_is_no_page_of_ones(reader: Reader) -> None:
 
 
 def test_much_of_what_is_no_digit_reads_as_nothing(reader: Reader) -> None:
-    """Measured: 39 of 40 logos, 35 of 40 doodles, 81 % of 400 letters, 69 % of 200 words, 96 % of 224 textures.
+    """Measured: 39 of 40 logos, 36 of 40 doodles, 78 % of 400 letters, 69 % of 200 words, 96 % of 224 textures.
 
     With the letters of OpenCV 4, 11 of 20 logos.
     """
     assert share_empty(reader, map(logo_picture, range(20))) >= (0.5 if THIN_LETTERS else 0.8)
-    assert share_empty(reader, map(doodle_picture, range(20))) >= 0.6
+    assert share_empty(reader, map(doodle_picture, range(20))) >= 0.75
     assert share_empty(reader, letter_pictures(OTHER_LETTERS, 100)) >= (0.45 if THIN_LETTERS else 0.65)
     assert share_empty(reader, map(word_picture, range(30))) >= (0.3 if THIN_LETTERS else 0.45)
     assert share_empty(reader, (texture_picture(kind, seed) for kind in TEXTURES for seed in SMALLEST)) >= 0.85
 
 
 @pytest.mark.xfail(strict=True)
-@pytest.mark.parametrize("make", [doodle_picture, word_picture])
-def test_doodles_and_words_read_as_nothing(reader: Reader, make: Callable[[int], Tiles]) -> None:
-    assert share_empty(reader, map(make, range(12))) >= 0.9
+def test_words_read_as_nothing(reader: Reader) -> None:
+    assert share_empty(reader, map(word_picture, range(12))) >= 0.9
 
 
 @pytest.mark.xfail(strict=True)
