@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tiny
 
-from edge_digits.errors import InputError
+from edge_digits.errors import InputError, UsageError
 from edge_digits_train import training
 from edge_digits_train.fit import new_network
 from edge_digits_train.recipe import load_recipe
 from edge_digits_train.runs import Run
-from edge_digits_train.series import resume
+from edge_digits_train.series import resume, train_folds
 from edge_digits_train.training import Settings, train
 
 STILL = "keras.optimizers.SGD(0.0)"
@@ -47,6 +47,13 @@ def network(tmp_path: Path, still: str) -> Path:
 
 def weights(path: Path) -> list[np.ndarray]:
     return keras.models.load_model(path).get_weights()
+
+
+def test_a_cross_validation_begins_with_no_network_that_is_there(still, network, data, tmp_path):
+    """It may have seen what a fold holds out."""
+    with pytest.raises(UsageError, match="may have seen it: no --start"):
+        train_folds(Settings(still, data, passes=1, start=network), tmp_path / "run", 2, tiny.Told())
+    assert not (tmp_path / "run").exists()
 
 
 def test_training_begins_with_the_weights_of_a_network(still, network, data, tmp_path):

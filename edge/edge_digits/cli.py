@@ -661,8 +661,6 @@ def train(
         raise UsageError("name a --recipe and --data, or a run to --resume")
     if folds is not None and (seeds > 1 or validation is not None):
         raise UsageError("--folds says how many rows are held out, with one seed: leave --seeds and --validation away")
-    if folds is not None and start is not None:
-        raise UsageError("--folds holds each row out once, and a network that is there may have seen it: no --start")
     if output is not None and output.exists():
         raise OutputExistsError(f"{output}: is there already; name another with -o")
     _note("loading Keras")

@@ -34,6 +34,8 @@ def train_folds(settings: Settings, folder: Path, folds: int, progress: Progress
     """
     if folds < 2:
         raise UsageError(f"--folds {folds}: there must be two at least")
+    if settings.start is not None:
+        raise UsageError("--folds holds each row out once, and a network that is there may have seen it: no --start")
     if settings.teachers is not None and settings.teachers.suffix == ".keras":
         raise UsageError(
             f"--teachers {settings.teachers}: a network that taught all folds would have seen what they hold out"
