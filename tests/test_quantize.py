@@ -12,9 +12,11 @@ import pytest
 pytest.importorskip("tensorflow", reason="export is not installed: pip install 'edge-digits[train]'")
 pytest.importorskip("tf2onnx", reason="export is not installed: pip install 'edge-digits[train]'")
 
+import keras
 import odd_networks
 import onnx
 import onnxruntime as ort
+from keras import layers
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from edge_digits.errors import InputError, UsageError
@@ -117,6 +119,22 @@ def test_the_runtime_runs_integer_operators(fp32, ranges, tmp_path):
     found = operators(quantize(fp32, CHOICE, ranges), tmp_path)
     assert (found["QLinearConv"], found["QLinearAdd"], found["QLinearConcat"]) == (2, 1, 1)
     assert not found.keys() & {"Conv", "MatMul", "Add", "QuantizeLinear", "DequantizeLinear"}
+
+
+def test_an_answer_that_is_only_moved_keeps_its_name(few):
+    """Probabilities that are flattened out of a convolution, of which the digit score is made."""
+
+    def build() -> keras.Model:
+        pixels = keras.Input((28, 28, 1))
+        x = layers.Conv2D(10, 8, strides=8, activation="relu")(pixels)
+        x = layers.AveragePooling2D(3)(layers.Conv2D(10, 1, activation="sigmoid")(x))
+        probabilities = layers.Flatten(name="probabilities")(x)
+        score = layers.Dense(1, activation="sigmoid", name="digit_score")(probabilities)
+        return keras.Model(pixels, {"probabilities": probabilities, "digit_score": score})
+
+    model = convert(odd_networks.make(build))
+    small = quantize(model, CHOICE, measure_ranges(model, quantizable(model), few, "minmax"))
+    assert np.abs(ask(small, few) - ask(model, few)).max() < 0.05
 
 
 def test_nothing_is_written_that_holds_anyway(fp32, ranges):

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pictures import write_number
 from touching import touching_pair
 
+import edge_digits.reader as reader_module
 from edge_digits import Reader
 from edge_digits.classifier import Classifier, Predictions
 from edge_digits.find import Region, find
-from edge_digits.ways import Part, are_digits, best_way, find_ways
+from edge_digits.ways import Part, Way, are_digits, best_way, find_ways
 
 Tiles = NDArray[np.uint8]
 Score = Callable[[Tiles], NDArray[np.float32]]
@@ -188,6 +189,18 @@ def test_what_is_none_as_a_whole_is_cut_only_into_digits(tiles):
         assert reading.text == ""
         assert [rejected.reason for rejected in reading.rejected] == ["not a digit: 0.1% for one"]
     assert cut >= 5
+
+
+def test_a_scrap_too_small_to_be_scored_does_not_excuse_a_letter(monkeypatch):
+    """Whose pieces are refused; where no part is large enough to be scored, they are taken."""
+    reader = Reader()
+    whole = piece(0, 0.001, width=60)
+    for heights, taken in (((60, 12), False), ((60, 60), True), ((12, 12), True)):
+        parts = tuple(
+            piece(digit, 0.99, height, min(height, 30)) for digit, height in zip((5, 8), heights, strict=True)
+        )
+        monkeypatch.setattr(reader_module, "find_ways", lambda *_, parts=parts: [Way(parts, 1.0)])
+        assert (reader._cut(whole) == parts) == taken
 
 
 def piece(digit: int, score: float, height: int = 60, width: int = 30) -> Part:

@@ -177,8 +177,12 @@ def test_fp32_that_scores_otherwise_than_keras_is_refused(run: Run):
 
 
 def test_the_card_says_what_is_rejected(told: dict):
-    text = _rejection({"digit_score": told, "prefers": "int8"})
     scored = told["models"]["int8"]
-    assert f"Below {scored['threshold']:g} the reader takes it for none" in text
+    own = {"int8": {"reject_below": scored["threshold"]}}
+    text = _rejection({"digit_score": told, "prefers": "int8", "reader": own})
+    assert f"Below {scored['threshold']:g} the reader takes it for none: " in text
     assert f"{100 * scored['rejected_others']:.1f} % of {told['others']:,} other things" in text
+    refit = _rejection({"digit_score": told, "prefers": "int8", "reader": {"int8": {"reject_below": 0.125}}})
+    was = f"none; of the training that was measured, below {scored['threshold']:g}: "
+    assert f"Below 0.125 the reader takes it for {was}" in refit
     assert "has no `digit_score`" in _rejection({"digit_score": None, "prefers": "int8"})

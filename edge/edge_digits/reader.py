@@ -170,7 +170,7 @@ class Reader:
     def _cut(self, whole: Part) -> tuple[Part, ...]:
         """The digits that a region is best cut into, or the region as one."""
         parts = best_way(find_ways(whole, self.ask)).parts
-        if len(parts) > 1 and self._is_none(whole, something_else=False) and all(map(_is_scored, parts)):
+        if len(parts) > 1 and self._is_none(whole, something_else=False) and any(map(_is_scored, parts)):
             all_digits = not any(self._is_none(part, something_else=False) for part in parts)
             return parts if all_digits and are_digits(whole, parts) else (whole,)
         return parts

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from edge_digits_export.graph import add_constant, attribute, constants, makers, only_user
+from edge_digits_export.graph import add_constant, attribute, constants, makers, only_user, users
 
 # onnxruntime computes int8 with the channels last, so these two move nothing there.
 _CHANNELS_LAST, _CHANNELS_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
@@ -37,7 +37,6 @@ class _First:
     """The one that stands for 0."""
     quantize: onnx.NodeProto
     """Of what it gives."""
-    dequantize: onnx.NodeProto
     taken: list[int]
     """The sides of what it takes."""
     given: list[int]
@@ -54,6 +53,8 @@ def take_blocks(graph: onnx.GraphProto) -> None:
         return
     _widen_weights(graph, first)
     (h, w), outputs = (side // 2 for side in first.taken), len(first.weight)
+    if only_user(graph, first.reshape.input[1]) is None:  # a later Reshape has the same
+        first.reshape.input[1] = f"{first.conv.name}_in_shape"
     add_constant(graph, first.reshape.input[1], np.array([-1, h, 2, w, 2]))
     chain = _Chain(graph, first.reshape, f"{first.conv.name}_in")
     chain.transpose(_MIDDLE_SWAPPED)
@@ -61,12 +62,15 @@ def take_blocks(graph: onnx.GraphProto) -> None:
     first.conv.input[0] = chain.transpose(_CHANNELS_FIRST)
 
     h, w = (side // 2 for side in first.given)
+    takers = users(graph, first.quantize.output[0])
     chain = _Chain(graph, first.quantize, f"{first.conv.name}_out")
     chain.transpose(_CHANNELS_LAST)
     chain.reshape([-1, h, w, 2, 2 * outputs])
     chain.transpose(_MIDDLE_SWAPPED)
     chain.reshape([-1, *first.given, outputs])
-    first.dequantize.input[0] = chain.transpose(_CHANNELS_FIRST)
+    spread = chain.transpose(_CHANNELS_FIRST)
+    for node in takers:
+        node.input[0] = spread
 
 
 def _find_first(graph: onnx.GraphProto) -> _First | None:
@@ -74,8 +78,7 @@ def _find_first(graph: onnx.GraphProto) -> _First | None:
     reshape = only_user(graph, graph.node[0].output[0])
     conv = only_user(graph, reshape.output[0]) if reshape is not None and reshape.op_type == "Reshape" else None
     quantize = only_user(graph, conv.output[0]) if conv is not None and conv.op_type == "Conv" else None
-    dequantize = only_user(graph, quantize.output[0]) if quantize is not None else None
-    if reshape is None or conv is None or quantize is None or dequantize is None:
+    if reshape is None or conv is None or quantize is None:
         return None
     parameters = [made_by[name] for name in conv.input[1:] if name in made_by]
     if quantize.op_type != "QuantizeLinear" or not parameters or not _is_plain(conv):
@@ -85,7 +88,7 @@ def _find_first(graph: onnx.GraphProto) -> _First | None:
         return None
     zero = int(held[parameters[0].input[2]].max()) if len(parameters[0].input) > 2 else 0
     given = [side - size + 1 for side, size in zip(shape[2:], weight.shape[2:], strict=True)]
-    return _First(reshape, conv, parameters, weight, zero, quantize, dequantize, shape[2:], given)
+    return _First(reshape, conv, parameters, weight, zero, quantize, shape[2:], given)
 
 
 def _is_plain(conv: onnx.NodeProto) -> bool:

@@ -106,8 +106,10 @@ def _confidence(entry: dict[str, Any]) -> str:
         text = f"calibrated by the temperature {_tempered(entry['temperature'], 'rows')}."
     of_pictures = (entry.get("digit_score") or {}).get("picture_temperature") or {}
     if of_pictures.get("rows"):
+        own = entry["reader"][entry["prefers"]]["picture_temperature"]
+        before = "" if own == of_pictures["value"] else f"{own:g}; that of the training that was measured is "
         found = _tempered(of_pictures, "digits on tiles of synthetic ones")
-        text += f" In pictures the reader tempers it once more, by {found}."
+        text += f" In pictures the reader tempers it once more, by {before}{found}."
     return text
 
 
@@ -148,10 +150,11 @@ def _rejection(entry: dict[str, Any]) -> str:
     found = entry.get("digit_score")
     if found is None:
         return "what is none it reads as one all the same, often with confidence: it has no `digit_score`."
-    scored = found["models"][entry["prefers"]]
+    scored, own = found["models"][entry["prefers"]], entry["reader"][entry["prefers"]]["reject_below"]
+    before = "" if own == scored["threshold"] else f"; of the training that was measured, below {scored['threshold']:g}"
     text = (
-        f"`digit_score` says how sure it is that a tile shows a digit at all. Below {scored['threshold']:g} the reader "
-        f"takes it for none: {100 * scored['kept_rows']:.2f} % of {found['rows']:,} rows are kept"
+        f"`digit_score` says how sure it is that a tile shows a digit at all. Below {own:g} the reader takes it for "
+        f"none{before}: {100 * scored['kept_rows']:.2f} % of {found['rows']:,} rows are kept"
     )
     if found["others"]:
         text += (

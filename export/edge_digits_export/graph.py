@@ -195,9 +195,9 @@ def round_weights(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
     weights = {
         name: value
         for name, value in constants(copy.graph).items()
-        if value.dtype == np.float32 and value.ndim  # not the tiles' 1/255
+        if value.dtype == np.float32 and value.ndim and value.size  # not the tiles' 1/255
     }
-    most = max(value.size for value in weights.values())
+    most = max((value.size for value in weights.values()), default=0)
     for name, value in weights.items():
         spare = max(0, SIGNIFICANT_BITS - bits - round(math.log2(most / value.size) / 2))
         # Half a step is added before the spare bits are cut off: where all are ones, it carries into the exponent.

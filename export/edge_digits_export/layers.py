@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from edge_digits_export.choice import QuantizationChoice
-from edge_digits_export.graph import constants, count_multiply_adds, makers, run_tensors, shapes
+from edge_digits_export.graph import constants, count_multiply_adds, run_tensors, shapes
 from edge_digits_export.plan import layer_names, layer_output
 from edge_digits_export.quantize import Ranges, quantize
 
@@ -57,7 +56,8 @@ def measure_noise(
             continue
         alone = quantize(model, replace(choice, float_layers=tuple(n for n in layers if n != layer)), ranges)
         output = layer_output(model.graph, layer)
-        seen = _as_others_see(alone.graph, output)
+        made = {name for node in alone.graph.node for name in node.output}
+        seen = f"{output}_dq" if f"{output}_dq" in made else output
         signal = noise = 0.0
         pairs = zip(run_tensors(model, [output], tiles), run_tensors(alone, [seen], tiles), strict=True)
         for (exact,), (given,) in pairs:
@@ -65,17 +65,6 @@ def measure_noise(
             noise += float(np.square(exact - given, dtype=np.float64).sum())
         found[layer] = round(10 * math.log10(signal / noise), 2) if signal and noise else _CLEAN if signal else 0.0
     return found
-
-
-def _as_others_see(graph: onnx.GraphProto, output: str) -> str:
-    """The tensor that holds what a layer gives after its 8 bits, where it has them, as floats."""
-    names = {name for node in graph.node for name in node.output}
-    if f"{output}_q" in names and f"{output}_dq" not in names:  # only moved on as it is
-        quantize = makers(graph)[f"{output}_q"]
-        inputs = [quantize.output[0], *quantize.input[1:]]
-        graph.node.append(helper.make_node("DequantizeLinear", inputs, [f"{output}_dq"], name=f"{output}_dq"))
-        names.add(f"{output}_dq")
-    return f"{output}_dq" if f"{output}_dq" in names else output
 
 
 def describe_layers(fp32: onnx.ModelProto, int8: onnx.ModelProto, noise: Mapping[str, float]) -> list[Layer]:

@@ -16,6 +16,7 @@ from edge_digits.outputs import open_output, stage_output
 from edge_digits_export.card import card
 from edge_digits_export.convert import hash_weights, load_network
 from edge_digits_export.gates import LEAST_ROWS
+from edge_digits_export.graph import read_metadata
 from edge_digits_export.latency import slowdown
 from edge_digits_export.names import NAME_RULE, is_model_name
 from edge_digits_export.rebuild import build_facts, rebuild_models
@@ -223,6 +224,10 @@ def _entry(proof: dict[str, Any], measured: dict[str, Any], models: dict[str, by
         "multiply_adds": proof["multiply_adds"],
         "temperature": proof["temperature"],
         "digit_score": measured.get("digit_score"),
+        "reader": {
+            precision: {key: float(told[key]) for key in ("reject_below", "picture_temperature")}
+            for precision, told in ((precision, read_metadata(data)) for precision, data in models.items())
+        },
         "latency": proof["latency"],
         "files": files,
         "source": {key: value for key, value in proof["source"].items() if key != "network"},

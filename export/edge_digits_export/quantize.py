@@ -61,6 +61,7 @@ class _Writer:
         self._held = constants(graph)
         self._most = 2 ** (choice.weight_bits - 1) - 1  # of a weight's steps from 0
         self._nodes: list[onnx.NodeProto] = []
+        self._answers = {output.name for output in graph.output}
         first = graph.node[0]
         # Tensor → the names of its scale and zero point. The tiles' bytes are their quantized values already.
         self._scales = dict.fromkeys(plan.tiles, (first.input[1], first.input[2]))
@@ -73,7 +74,8 @@ class _Writer:
             if node.name in self._plan.merged:  # quantized, a value below 0 is 0 already
                 continue
             given = list(node.input)
-            if node.op_type in SAME_SCALE and given[0] in self._whole and node.output[0] in self._plan.quantized:
+            moves = node.op_type in SAME_SCALE and node.output[0] in self._plan.quantized
+            if moves and given[0] in self._whole and node.output[0] not in self._answers:
                 self._write_whole(node)
                 continue
             node.input[:] = [self._instead.get(name, name) for name in given]
