@@ -24,7 +24,7 @@ RECIPE = Recipe(
     network=network,
     optimizer=averaged_adamw,
     batch=96,
-    passes=160,  # half an hour on two cores; with pictures beside the rows it reads 0.07 points less of the rows held out
+    passes=160,  # with pictures beside the rows it reads 0.07 points less of the rows held out
     keep="last",
     augmentation=Augmentation(rotation=9, shear=0.08, zoom=0.08, shift=0.06),  # a small network has no room for more
     teaching=Teaching(recipe="teacher", networks=1, temperature=3.0, share=0.9, variations=40),
