@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -107,12 +107,17 @@ def features(ink: Image, classifier: Classifier) -> list[float] | None:
     return max(found, key=lambda cut: float(of_cut @ cut))
 
 
-def fit(kinds: NDArray[np.int_], rows: NDArray[np.float64], names: list[str]) -> NDArray[np.float64]:
-    """Prints the weights and returns what each row is worth, in nats."""
+def fit(measured: list[tuple[int, list[float]]], names: list[str], rares: Sequence[float], others: str) -> None:
+    """Prints the weights, and how many of the pairs, 1, and of the others, 0, would be cut at some values of `rare`."""
+    kinds, rows = np.array([kind for kind, _ in measured]), np.array([row for _, row in measured])
     fitted = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(rows, kinds)
+    print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} {others}")
     print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=False)), end="  ")
     print(f"base {fitted.intercept_[0]:.1f}")
-    return np.asarray(fitted.decision_function(rows))
+    worth = fitted.decision_function(rows)
+    for rare in rares:
+        cut = [100 * (worth[kinds == kind] + rare > 0).mean() for kind in (1, 0)]
+        print(f"rare {rare:4}: {cut[0]:5.1f} % of the pairs are cut, {cut[1]:5.2f} % of the {others}")
 
 
 def main() -> None:
@@ -124,22 +129,11 @@ def main() -> None:
     reader, rng = Reader(asked.model), np.random.default_rng(asked.seed)
     drawn = list(inks(asked.pairs, rng))
     measured = [(kind, found) for kind, ink in drawn if (found := features(ink, reader.classifier))]
-    kinds, rows = np.array([kind for kind, _ in measured]), np.array([row for _, row in measured])
-    print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} single digits that have a seam")
-    worth = fit(kinds, rows, [field.name for field in fields(Weights)])
-    for rare in (0, -1.5, -3, -4):
-        pairs, singles = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))
-        print(f"rare {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * singles:5.2f} % of the single digits")
-    if not reader.classifier.reject_below:
-        return
-    shown = [(1, ink) for kind, ink in drawn if kind] + [(0, ink) for ink in letters(2 * asked.pairs, rng)]
-    told = [(kind, found) for kind, ink in shown if (found := pieces(ink, reader))]
-    kinds, rows = np.array([kind for kind, _ in told]), np.array([row for _, row in told])
-    print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} letters that are none as a whole, and may be cut")
-    worth = fit(kinds, rows, [field.name for field in fields(PieceWeights)])
-    for rare in (0, 0.5, 1, 2):
-        pairs, others = ((worth[kinds == kind] + rare > 0).mean() for kind in (1, 0))
-        print(f"rare {rare:4}: {100 * pairs:5.1f} % of the pairs are cut, {100 * others:5.1f} % of the letters")
+    fit(measured, [field.name for field in fields(Weights)], (0, -1.5, -3, -4), "single digits that have a seam")
+    if reader.classifier.reject_below:
+        shown = [(1, ink) for kind, ink in drawn if kind] + [(0, ink) for ink in letters(2 * asked.pairs, rng)]
+        told = [(kind, found) for kind, ink in shown if (found := pieces(ink, reader))]
+        fit(told, [field.name for field in fields(PieceWeights)], (0, 0.5, 1, 2), "letters that are none as a whole")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def plain_int8() -> bytes:
 def compare_tiles(folder: Path, rounds: int) -> list[Budget]:
     """One tile at a time and 256, on one thread, inside a process of each."""
     np.save(folder / "tiles.npy", load_tiles())
-    engines = {"edge-digits, int8": ("edge_digits", "digits-int8"), "edge-digits, fp32": ("edge_digits", "digits-fp32")}
+    engines = {f"edge-digits, {kind}": ("edge_digits", f"digits-{kind}") for kind in KINDS}
     engines |= {f"onnxruntime, {kind}": ("onnxruntime", str(BUNDLED / f"digits-{kind}.onnx")) for kind in KINDS}
     if installed("openvino", "tensorflow"):
         (folder / "plain-int8.onnx").write_bytes(plain_int8())

@@ -88,8 +88,10 @@ def _training(source: dict[str, Any]) -> str:
         text += f" It began as the network in `{source['start_file']}`."
     if taught := source.get("teaching"):
         rows = "" if source.get("refit") else " on the same rows"
-        by = f"recipe `{taught['recipe']}` ({taught['networks']} of its networks)"
-        text += f" Taught{rows} by {by}." if "teacher_file" not in source else f" Taught by `{source['teacher_file']}`."
+        by = f"{rows} by recipe `{taught['recipe']}` ({taught['networks']} of its networks)"
+        if "teacher_file" in source:
+            by = f" by `{source['teacher_file']}`"
+        text += f" Taught{by}."
     if source.get("refit"):
         return f"{text} Nothing was held out, and the network after the last pass is the one."
     if source.get("pass"):

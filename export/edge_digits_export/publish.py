@@ -16,7 +16,6 @@ from edge_digits.outputs import open_output, stage_output
 from edge_digits_export.card import card
 from edge_digits_export.convert import hash_weights, load_network
 from edge_digits_export.gates import LEAST_ROWS
-from edge_digits_export.graph import read_metadata
 from edge_digits_export.latency import slowdown
 from edge_digits_export.names import NAME_RULE, is_model_name
 from edge_digits_export.rebuild import build_facts, rebuild_models
@@ -115,7 +114,7 @@ def _texts(
     """Path → text of what is written beside the models, the manifest last."""
     name = proof["name"]
     try:
-        entry = _entry(proof, measured, models)
+        entry = _entry(proof, measured, models, facts["metadata"])
         about = card(name, entry, measured["parity"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(str(proof_path), f"is damaged: {error!r}") from error
@@ -206,8 +205,13 @@ def _read_model(proof_path: Path, proof: dict[str, Any], precision: str) -> byte
     return data
 
 
-def _entry(proof: dict[str, Any], measured: dict[str, Any], models: dict[str, bytes]) -> dict[str, Any]:
-    """What the manifest says of the model: no path of the machine that it was made on."""
+def _entry(
+    proof: dict[str, Any], measured: dict[str, Any], models: dict[str, bytes], says: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    """What the manifest says of the model: no path of the machine that it was made on.
+
+    `says`: what each file says of itself.
+    """
     files = {
         precision: {
             "file": f"{proof['name']}-{precision}.onnx",
@@ -226,7 +230,7 @@ def _entry(proof: dict[str, Any], measured: dict[str, Any], models: dict[str, by
         "digit_score": measured.get("digit_score"),
         "reader": {
             precision: {key: float(told[key]) for key in ("reject_below", "picture_temperature")}
-            for precision, told in ((precision, read_metadata(data)) for precision, data in models.items())
+            for precision, told in says.items()
         },
         "latency": proof["latency"],
         "files": files,

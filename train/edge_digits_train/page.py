@@ -177,9 +177,8 @@ def _variation(augmentation: dict[str, Any]) -> str:
 
 
 def _teaching(taught: dict[str, Any], given: str | None) -> str:
-    teachers = f"{taught['networks']} networks of recipe {Path(taught['recipe']).stem}"
-    if given:
-        teachers = f"the network {Path(given).name}"
+    of_recipe = f"{taught['networks']} networks of recipe {Path(taught['recipe']).stem}"
+    teachers = f"the network {Path(given).name}" if given else of_recipe
     share = f"{100 * taught['share']:g} % of the loss comes from their answers"
     variations = f"{taught['variations']} variations of each row"
     return f"{teachers}, temperature {taught['temperature']:g}; {share} on {variations}"
