@@ -1,4 +1,4 @@
-"""The first convolution in blocks: onnxruntime gives the answers of the plain form, to the last bit."""
+"""The first convolutions in blocks: onnxruntime gives the answers of the plain form, to the last bit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from keras import layers
 from edge_digits import Classifier
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.convert import convert
-from edge_digits_export.graph import constants, write_bytes
+from edge_digits_export.graph import constants, shapes, write_bytes
 from edge_digits_export.quantize import quantizable, quantize
 from edge_digits_export.ranges import measure_ranges
 
@@ -49,6 +50,23 @@ def make_int8(model: onnx.ModelProto, choice: QuantizationChoice, tiles: np.ndar
     return quantize(model, choice, measure_ranges(model, quantizable(model), tiles, "minmax"))
 
 
+def optimised(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    """What onnxruntime makes of a graph."""
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    options.log_severity_level = 4
+    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnx.load(options.optimized_model_filepath)
+
+
+def in_blocks(model: onnx.ModelProto) -> list[str]:
+    """The convolutions whose weights are widened."""
+    sides = shapes(model)
+    by_number = [node for node in model.graph.node if node.op_type == "Conv"]
+    stored = constants(model.graph)
+    return [node.name for node in by_number if sides[node.input[1]] != stored[f"{node.name}_weight_q"].shape]
+
+
 def ask(model: onnx.ModelProto, tiles: np.ndarray) -> np.ndarray:
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(["probabilities"], {"tiles": tiles})[0]
@@ -66,12 +84,9 @@ def test_blocks_change_no_bit_of_an_answer(kernel, bias, choice, tiles):
     model = begins_with(layers.Conv2D(5, kernel, activation="relu", use_bias=bias))
     blocks, plain = make_int8(model, choice, few), without_blocks(model, choice, few)
     onnx.checker.check_model(blocks, full_check=True)
-    shape, plain_shape = (constants(each.graph)["conv1_weight_q"].shape for each in (blocks, plain))
-    if choice.activation == "int8":  # the tiles are quantized once more, so the convolution is not the first
-        assert shape == plain_shape
-    else:
-        assert (shape[:2], plain_shape[:2]) == ((20, 4), (5, 1))
-        assert [2 * side - 1 for side in shape[2:]] == list(plain_shape[2:])
+    # int8: the tiles are quantized once more, so the convolution is not the first
+    assert in_blocks(blocks) == ([] if choice.activation == "int8" else ["conv1", "conv2"])
+    assert in_blocks(plain) == []
     np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
 
 
@@ -122,7 +137,7 @@ def test_what_stands_behind_makes_no_odds(behind, tiles):
     few = tiles[::50]
     model = begins_with(layers.Conv2D(5, 3, activation="relu"), *behind)
     blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
-    assert constants(blocks.graph)["conv1_weight_q"].shape[:2] == (20, 4)
+    assert in_blocks(blocks) == ["conv1"]
     np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
 
 
@@ -140,7 +155,7 @@ def test_a_later_reshape_keeps_a_shape_that_it_shares_with_the_first(tiles):
     shapes = [list(value) for name, value in constants(model.graph).items() if name.endswith("_shape")]
     assert [-1, 1, 28, 28] in shapes
     blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
-    assert constants(blocks.graph)["conv1_weight_q"].shape[:2] == (16, 4)
+    assert in_blocks(blocks) == ["conv1"]
     np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
 
 
@@ -170,14 +185,70 @@ def test_the_bytes_do_not_depend_on_the_hash_seed(tiles, tmp_path):
     assert len(found) == 1
 
 
+SECOND = {
+    "of many channels": (17, layers.Conv2D(4, 3)),
+    "padded": (4, layers.Conv2D(4, 3, padding="same")),
+    "steps of 2": (4, layers.Conv2D(4, 3, strides=2)),
+    "by channel": (4, layers.DepthwiseConv2D(3)),
+    "odd sides": (4, layers.Conv2D(4, 2)),
+}
+
+
+@pytest.mark.parametrize(("channels", "second"), SECOND.values(), ids=SECOND)
+def test_a_second_convolution_that_cannot_take_blocks_gets_its_pixels_back(channels, second, tiles):
+    few = tiles[::100]
+    model = begins_with(layers.Conv2D(channels, 3, activation="relu"), second)
+    blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
+    assert in_blocks(blocks) == ["conv1"]
+    np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
+
+
+@pytest.mark.parametrize("others", [1, 2, 3])
+def test_each_convolution_hands_its_blocks_to_the_next(others, tiles, tmp_path):
+    """None of them moves an output before the next one takes it; the last gives them to the pooling as they are."""
+    few = tiles[::50]
+    model = begins_with(layers.Conv2D(4, 5), *(layers.Conv2D(5 + i, 3, activation="relu") for i in range(others - 1)))
+    blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
+    convolutions = [f"conv{i + 1}" for i in range(others + 1)]
+    assert in_blocks(blocks) == convolutions
+    np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
+    operators = [node.op_type for node in optimised(blocks, tmp_path).graph.node]
+    assert operators[: 6 + others] == [
+        *("Reshape", "Transpose", "Reshape"), *["QLinearConv"] * len(convolutions), "Reshape", "NhwcMaxPool",
+    ]  # fmt: skip
+    assert not {"QuantizeLinear", "DequantizeLinear", "Conv", "Pad", "Gather", "Tile"} & set(operators)
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [layers.MaxPooling2D(3), layers.MaxPooling2D(2, 1), layers.MaxPooling2D((2, 1)), layers.AveragePooling2D(2)],
+    ids=["3 × 3", "overlapping", "2 × 1", "mean"],
+)
+def test_another_pooling_gets_its_pixels_back(pooling, tiles):
+    few = tiles[::50]
+    model = begins_with(layers.Conv2D(5, 3, activation="relu"), pooling)
+    blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
+    assert in_blocks(blocks) == ["conv1"]
+    np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
+
+
+def test_the_file_keeps_the_weights_as_they_were(tiles):
+    """Blocks cost a file the operators that widen them, whatever the number of the weights."""
+    few = tiles[::100]
+    model = begins_with(layers.Conv2D(16, 5, activation="relu"))
+    blocks, plain = (make(model, QuantizationChoice(), few) for make in (make_int8, without_blocks))
+    stored = [constants(each.graph) for each in (blocks, plain)]
+    assert {name: value.shape for name, value in stored[1].items() if value.dtype in (np.int8, np.int32)}.items() <= {
+        name: value.shape for name, value in stored[0].items()
+    }.items()
+
+
 def test_onnxruntime_moves_the_outputs_of_blocks_once(tiles, tmp_path):
-    """Of the five transpositions there two are left: one of the pixels, one of the rows of outputs."""
-    model = make_int8(begins_with(layers.Conv2D(5, 3, activation="relu")), QuantizationChoice(), tiles[::100])
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    options.log_severity_level = 4
-    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    operators = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    """Where they are put side by side again, one transposition of the five is left: that of the rows of outputs."""
+    model = make_int8(
+        begins_with(layers.Conv2D(5, 3, activation="relu"), layers.Conv2D(4, 2)), QuantizationChoice(), tiles[::100]
+    )
+    operators = [node.op_type for node in optimised(model, tmp_path).graph.node]
     moves = ["Reshape", "Transpose", "Reshape"]
     assert operators[:8] == [*moves, "QLinearConv", *moves, "QLinearConv"]
     assert not {"QuantizeLinear", "DequantizeLinear", "Conv"} & set(operators)

@@ -97,6 +97,11 @@ def whole(kind: type[np.integer], *shape: int) -> NDArray[Any]:
 X, W, B = normal(2, 6, 9, 8), normal(4, 6, 3, 2), normal(4)
 CASES: list[Case] = [
     ("Add", [X, normal(6, 1, 1)], {}),
+    ("Gather", [X, np.array([2, 0, 2], np.int32)], {"axis": 2}),
+    ("Gather", [X, np.array([[1, 0]])], {"axis": 1}),
+    ("Pad", [X, np.array([0, 0, 1, 2, 0, 0, 0, 3])], {}),
+    ("Pad", [whole(np.uint8, 2, 3, 6, 6), np.array([0, 1, 0, 0, 0, 0, 0, 1]), np.array(7, np.uint8)], {}),
+    ("Tile", [X, np.array([1, 2, 1, 3])], {}),
     ("Sub", [X, normal(6, 1, 1)], {}),
     ("Mul", [X, normal(6, 1, 1)], {}),
     ("Div", [X, normal(6, 1, 1) + 3], {}),

@@ -160,6 +160,14 @@ def _transpose(attributes: Attributes, inputs: Sequence[Array]) -> Array:
     return inputs[0].transpose(attributes.integers("perm", range(inputs[0].ndim)[::-1]))
 
 
+def _pad(attributes: Attributes, inputs: Sequence[Array]) -> Array:
+    x, pads, *value = inputs
+    if attributes.text("mode") not in ("", "constant") or pads.min(initial=0) < 0 or len(value) > 1:
+        raise ValueError("a Pad that does not add values of one kind at the ends of all axes")
+    ends = pads.reshape(2, -1).T
+    return np.pad(x, ends.tolist(), constant_values=value[0] if value else 0)
+
+
 def _sigmoid(_: Attributes, inputs: Sequence[Array]) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * inputs[0])))  # exp would overflow
 
@@ -177,6 +185,7 @@ OPERATORS: dict[str, Operator] = {
     "DequantizeLinear": _dequantize,
     "Div": _by(np.divide),
     "Flatten": _flatten,
+    "Gather": lambda attributes, inputs: inputs[0].take(inputs[1], attributes.integer("axis", 0)),
     "Gemm": _gemm,
     "GlobalAveragePool": _by(lambda x: x.mean(axis=(2, 3), keepdims=True)),
     "GlobalMaxPool": _by(lambda x: x.max(axis=(2, 3), keepdims=True)),
@@ -186,6 +195,7 @@ OPERATORS: dict[str, Operator] = {
     "MaxPool": _max_pool,
     "Min": _by(lambda *inputs: np.minimum.reduce(np.broadcast_arrays(*inputs))),
     "Mul": _by(np.multiply),
+    "Pad": _pad,
     "QuantizeLinear": _quantize,
     "Relu": _by(lambda x: np.maximum(x, np.float32(0))),
     "Reshape": _reshape,
@@ -193,6 +203,7 @@ OPERATORS: dict[str, Operator] = {
     "Softmax": _softmax,
     "Sub": _by(np.subtract),
     "Tanh": _by(np.tanh),
+    "Tile": lambda _, inputs: np.tile(inputs[0], inputs[1]),
     "Transpose": _transpose,
 }
 """By the name of the standard's: those that the recipes' networks, and most others of their kind, consist of."""

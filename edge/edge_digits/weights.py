@@ -23,20 +23,27 @@ _ROLES = {
 }  # fmt: skip
 """What an operator's inputs are called; others go by their number."""
 _SCALING = {"QuantizeLinear", "DequantizeLinear"}
+_MOVING = {"Gather", "Pad", "Reshape", "Tile", "Transpose"}
+"""What weights may go through before they are used, as those of int8's first convolutions: told is what is stored."""
 
 
 def read_weights(name: str, model: Message) -> Weights:
     """What each operator of `model` is given that does not depend on the tiles, by the operator's name and role.
 
-    Weights that go through a DequantizeLinear are dequantized and told as those of the operator behind it: so the fp32
-    and the int8 file of a network can be compared. Raises ModelError, naming the file `name`, for a tensor that cannot
-    be read.
+    Weights that go through a DequantizeLinear are dequantized and told as those of the operator behind it, and weights
+    that are moved before they are used as they were: so the fp32 and the int8 file of a network can be compared. Raises
+    ModelError, naming the file `name`, for a tensor that cannot be read.
     """
     values = _constants(name, model)
     for node in nodes(model):
-        if node.text("op_type") == "DequantizeLinear" and all(given in values for given in node.texts("input")):
-            values[node.text("output")] = _dequantized(name, node, values)
-    return _given(model, values, lambda node: node.text("op_type") not in _SCALING)
+        if all(given in values for given in node.texts("input")):
+            if node.text("op_type") == "DequantizeLinear":
+                values[node.text("output")] = _dequantized(name, node, values)
+            elif node.text("op_type") in _MOVING and node.texts("input"):
+                values[node.text("output")] = values[node.texts("input")[0]]
+    return _given(
+        model, values, lambda node: node.text("op_type") not in _SCALING and node.text("output") not in values
+    )
 
 
 def read_scales(name: str, model: Message) -> Weights:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 
 import onnx
-from onnx import numpy_helper
 
 from edge_digits.classifier import Classifier
 from edge_digits.errors import ModelError
 from edge_digits.model_files import ModelFile
 from edge_digits.onnx_file import plain
-from edge_digits_export.graph import count_multiply_adds, shapes
+from edge_digits_export.graph import constants, count_multiply_adds, shapes
 
 Shape = tuple[int | None, ...]
 
@@ -35,30 +33,34 @@ class GraphRow:
 
 
 def graph_rows(model: onnx.ModelProto) -> list[GraphRow]:
-    """A row for each operator, in the order of the graph; what dequantizes constants counts to the one behind it."""
-    known = shapes(model)
-    sizes = {tensor.name: numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer}
-    given = {name: [name] for name in sizes}
+    """A row for each operator, in the order of the graph; what is made of constants counts to the one behind it."""
+    known, held = shapes(model), constants(model.graph)
+    sizes = {name: value.nbytes for name, value in held.items()}
+    given = {name: [name] for name in held}
     """Tensor → the constants that it is made of."""
+    values = {name: value.size for name, value in held.items()}
+    """Tensor → how many values of the first of them."""
     rows, counted = [], set[str]()
     for node in model.graph.node:
-        constants = [name for name in node.input if name in given]
-        if node.op_type == "DequantizeLinear" and len(constants) == len(node.input):
-            given[node.output[0]] = [name for constant in constants for name in given[constant]]
-            known.setdefault(node.output[0], known[node.input[0]])
+        fixed = [name for name in node.input if name in given]
+        if fixed and len(fixed) == len(node.input):
+            given[node.output[0]] = [name for each in fixed for name in given[each]]
+            values[node.output[0]] = values[fixed[0]]
+            if node.op_type == "DequantizeLinear":
+                known.setdefault(node.output[0], known[fixed[0]])
             continue
-        weights = constants if node.op_type in {"Conv", "Gemm", "MatMul", "BatchNormalization", "PRelu"} else []
+        weights = fixed if node.op_type in {"Conv", "Gemm", "MatMul", "BatchNormalization", "PRelu"} else []
         shape = known.get(node.output[0])
-        held = {name for constant in constants for name in given[constant]} - counted
-        counted |= held
+        new = {name for each in fixed for name in given[each]} - counted
+        counted |= new
         rows.append(
             GraphRow(
                 str(node.name or node.output[0]),  # bytes where it is no UTF-8
                 node.op_type,
                 shape,
-                sum(prod(size or 1 for size in known.get(name, ())) for name in weights),
+                sum(values[name] for name in weights),
                 count_multiply_adds(node, known),
-                sum(sizes[name] for name in held),
+                sum(sizes[name] for name in new),
             )
         )
     return rows

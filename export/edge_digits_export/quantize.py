@@ -16,7 +16,7 @@ from onnx import helper
 
 from edge_digits_export.blocks import take_blocks
 from edge_digits_export.choice import QuantizationChoice
-from edge_digits_export.graph import SCALE, add_constant, constants, finish
+from edge_digits_export.graph import SCALE, add_constant, constants, finish, users
 from edge_digits_export.plan import SAME_SCALE, Plan
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -39,6 +39,7 @@ def quantize(model: onnx.ModelProto, choice: QuantizationChoice, ranges: Ranges)
     _Writer(copy.graph, plan, choice, ranges).write()
     if choice.blocks:
         take_blocks(copy.graph)
+    _drop_plain_zeros(copy.graph)
     return finish(copy.graph)
 
 
@@ -51,6 +52,17 @@ def quantizable(model: onnx.ModelProto) -> list[str]:
     """The tensors whose ranges some choice may take: measured once, they serve all choices."""
     plan = Plan.of(model.graph)
     return [name for node in model.graph.node for name in node.output if name in plan.quantized - plan.tiles]
+
+
+def _drop_plain_zeros(graph: onnx.GraphProto) -> None:
+    """A zero point is 0 unless said, of uint8 without another; said it must be for onnxruntime's QGemm."""
+    for name, value in constants(graph).items():
+        scalings = [node for node in users(graph, name) if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
+        takers = [taker for node in scalings for taker in users(graph, node.output[0])]
+        is_plain = value.dtype == np.uint8 and value.ndim == 0 and value == 0 and graph.node[0] not in scalings
+        if is_plain and not any(taker.op_type == "Gemm" for taker in takers):
+            for node in scalings:
+                del node.input[2:]
 
 
 class _Writer:
@@ -106,7 +118,7 @@ class _Writer:
         else:  # it only hands on what it is given
             self._scales[name], self._steps[name] = self._scales[given], self._steps[given]
         source, whole = self._write_floor(name) if of_float_layer else name, f"{name}_q"
-        self._nodes.append(helper.make_node("QuantizeLinear", [source, *self._scales[name]], [whole], name=whole))
+        self._nodes.append(helper.make_node("QuantizeLinear", [source, *self._scales[name]], [whole]))
         self._write_dequantize(name, whole)
 
     def _write_whole(self, node: onnx.NodeProto) -> None:
@@ -121,7 +133,7 @@ class _Writer:
         """For those that take floats; where nothing does, it is dropped with all that is not used."""
         self._whole[name], self._instead[name] = whole, f"{name}_dq"
         inputs = [whole, *self._scales[name]]
-        self._nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_dq"))
+        self._nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"]))
 
     def _write_floor(self, name: str) -> str:
         """A Max with the least value that the scale has, which changes nothing; returns what it gives.
@@ -132,7 +144,7 @@ class _Writer:
         unsigned = self._choice.activation == "uint8"
         zero = int(constants(self._graph)[self._scales[name][1]]) + (0 if unsigned else 128)
         low = add_constant(self._graph, f"{name}_low", np.array(-zero * self._steps[name], np.float32))
-        self._nodes.append(helper.make_node("Max", [name, low], [f"{name}_floored"], name=f"{name}_floor"))
+        self._nodes.append(helper.make_node("Max", [name, low], [f"{name}_floored"]))
         return f"{name}_floored"
 
     def _put_scale(self, name: str, low: float, high: float) -> None:
@@ -182,7 +194,7 @@ class _Writer:
         if layer.op_type == "Conv" and not np.any(zero):  # 0 unless said; said it must be for onnxruntime's QGemm
             del parts["zero"]
         inputs = [add_constant(self._graph, f"{name}_{part}", value) for part, value in parts.items()]
-        dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"], name=f"{name}_dq")
+        dequantize = helper.make_node("DequantizeLinear", inputs, [f"{name}_dq"])
         if np.ndim(scale):
             dequantize.attribute.append(helper.make_attribute("axis", axis))
         self._nodes.append(dequantize)
