@@ -268,3 +268,41 @@ def test_a_picture_is_searched_whole_where_its_strokes_are_thin() -> None:
     thin, bold = (write_number("407", height=100, stroke=stroke, size=(300, 600)).image for stroke in (0.03, 0.12))
     sizes = [find(image).ink.shape for image in (thin, bold)]  # type: ignore[union-attr]
     assert sizes == [(300, 600), (150, 300)]
+
+
+def stem(height: int = 80, gap: int = 14, dot: int = 10, off: int = 0) -> np.ndarray:
+    """An upright stroke with a dot over it, black on white."""
+    image = np.full((height + 120, 200), 235, np.uint8)
+    image[80 : 80 + height, 95:104] = 30
+    if dot:
+        middle = 99 + off
+        image[80 - gap - dot : 80 - gap, middle - dot // 2 : middle + dot // 2] = 30
+    return image
+
+
+@pytest.mark.parametrize("height", [40, 80, 200])
+def test_a_stem_with_its_dot_is_an_i_and_no_1(height: int) -> None:
+    found = find(stem(height, gap=height // 6))
+    assert found.regions == ()
+    assert [rejected.reason for rejected in found.rejected if rejected.box[3] > 30] == [
+        "a letter: i or j, with its dot"
+    ]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [stem(dot=0), stem(gap=50), stem(off=40), stem(dot=36), stem(gap=-94)],
+    ids=["no dot", "far above", "beside", "too large", "below"],
+)
+def test_a_stem_without_a_dot_over_it_is_found(image: np.ndarray) -> None:
+    assert 80 in [region.box[3] for region in find(image).regions]
+
+
+def test_the_point_of_a_number_above_makes_no_letter_of_a_1() -> None:
+    """As in a column of prices: 5. over 1."""
+    image = stem()
+    five = write_number("5", height=60, size=(80, 60), stroke=0.1).image
+    x, y, width, height = write_number("5", height=60, size=(80, 60), stroke=0.1).boxes[0][0]
+    top = 80 - 14 - height
+    image[top : top + height, 90 - width : 90] = np.minimum(235, five[y : y + height, x : x + width])
+    assert len(find(image).regions) == 2
