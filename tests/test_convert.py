@@ -409,3 +409,22 @@ def test_weights_are_those_of_keras():
         ("dense1_weight", "dense1_bias", "dense2_weight", "dense2_bias"), network.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(held[name], weight)
+
+
+def test_normalisation_is_folded_by_a_root_and_a_division():
+    """Both are the same to the last bit on any processor, which TensorFlow's own reciprocal root is not."""
+    rng = np.random.default_rng(3)
+
+    def build() -> keras.Model:
+        body = [layers.Conv2D(64, 3, use_bias=False), layers.BatchNormalization(), layers.ReLU(), layers.Flatten()]
+        return keras.Sequential([keras.Input((28, 28, 1)), *body, layers.Dense(10, activation="softmax")])
+
+    network = odd_networks.make(build)
+    norm = next(layer for layer in network.layers if isinstance(layer, layers.BatchNormalization))
+    values = [rng.uniform(low, high, 64).astype(np.float32) for low, high in ((0.5, 2), (-1, 1), (-1, 1), (0.01, 9))]
+    norm.set_weights(values)
+    gamma, _, _, variance = values
+    factors = gamma * (np.float32(1) / np.sqrt(variance + np.float32(norm.epsilon)))
+    kernel = network.layers[0].get_weights()[0].transpose(3, 2, 0, 1)
+    folded = (kernel.astype(np.float64) * factors.astype(np.float64).reshape(-1, 1, 1, 1)).astype(np.float32)
+    np.testing.assert_array_equal(constants(convert(network).graph)["conv1_weight"], folded)

@@ -92,7 +92,7 @@ def convert(network: keras.Model, pixels: Pixels | None = None) -> onnx.ModelPro
     """
     _refuse_other_floats(network)
     try:
-        with _quiet():
+        with _quiet(), _same_on_any_processor():
             model = _convert(network, pixels)
     except Exception as error:  # tf2onnx has no error of its own
         raise ConversionError(f"tf2onnx cannot convert it: {_first_line(error)}") from error
@@ -266,6 +266,30 @@ def _refuse_unknown(model: onnx.ModelProto) -> None:
                     f"{layer} is compiled by Keras, as convolutions in groups are, and has no operators"
                 )
             raise ConversionError(f"{layer} needs the operator {node.op_type}, which ONNX's opset {OPSET} has not")
+
+
+@contextlib.contextmanager
+def _same_on_any_processor() -> Iterator[None]:
+    """Lets TensorFlow compute what batch normalisation multiplies by with a root and a division, which IEEE 754 fixes.
+
+    Its own reciprocal root is an approximation, whose last bit is another one on another make of processor.
+    """
+    own = tf.nn.batch_normalization
+    tf.nn.batch_normalization = _normalize
+    try:
+        yield
+    finally:
+        tf.nn.batch_normalization = own
+
+
+def _normalize(
+    x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, offset: tf.Tensor | None, scale: tf.Tensor | None,
+    variance_epsilon: float,
+) -> tf.Tensor:  # fmt: skip
+    factor = 1 / tf.sqrt(variance + variance_epsilon)
+    factor = factor if scale is None else factor * scale
+    shift = -mean * factor
+    return x * factor + (shift if offset is None else shift + offset)
 
 
 @contextlib.contextmanager
