@@ -1,11 +1,12 @@
 """What the reader makes of pictures without a digit, of other collections, and how long it takes.
 
-`python benchmarks/reading.py [--model digits] [--each 40] [--seed 0] [--digits FILE.npz]…` prints shares with 95 %
-intervals.
+`python benchmarks/reading.py [--model digits] [--each 40] [--seed 0] [--digits FILE.npz]… [--fonts FOLDER]` prints
+shares with 95 % intervals.
 
 Blank papers, textures, doodles, logos and letters are those of tests/no_digits.py, the same each time; they
 should be read as "".
 Letters are the strokes of the fonts of the OpenCV that is installed: other versions have other fonts.
+Of each font file in a folder and in those below it every such letter is printed as it is, 60 pixels high.
 A collection holds two arrays, small images (n, H, W) uint8, ink bright on black, and labels (n,); each is read as a
 picture of its own, as it is and as dark ink on light paper with a margin. Right is exactly that one digit.
 """
@@ -22,6 +23,7 @@ from statistics import median
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -83,6 +85,16 @@ def nothing_to_read(reader: Reader, each: int, seed: int) -> None:
     measure(reader, "number below a printed word", ((p.image, p.text) for p in map(word_above_number, seeds)))
 
 
+def printed_letters(folder: Path) -> Iterator[tuple[Tiles, str]]:
+    """Letters that look like no digit, as the fonts of a folder print them, each in the middle of a light sheet."""
+    for path in sorted([*folder.rglob("*.ttf"), *folder.rglob("*.otf")]):
+        font = ImageFont.truetype(str(path), 60)
+        for letter in OTHER_LETTERS:
+            sheet = Image.new("L", (120, 120), 240)
+            ImageDraw.Draw(sheet).text((60, 60), letter, fill=25, font=font, anchor="mm")
+            yield np.asarray(sheet, np.uint8), ""
+
+
 def collection(path: Path) -> tuple[Tiles, NDArray[np.int64]]:
     """The images and labels of an .npz: its one array of three dimensions, and its one array of one."""
     with np.load(path, allow_pickle=False) as arrays:
@@ -132,10 +144,13 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=40, help="pictures of each kind")
     parser.add_argument("--seed", type=int, default=0, help="of the first picture of each kind")
     parser.add_argument("--digits", type=Path, action="append", default=[], help="an .npz of small images and labels")
+    parser.add_argument("--fonts", type=Path, help="a folder of .ttf and .otf files")
     asked = parser.parse_args()
     reader = Reader(asked.model)
     print(f"{'kind':28}{'n':>6}{'right':>11}  95 % interval")
     nothing_to_read(reader, asked.each, asked.seed)
+    if asked.fonts is not None:
+        measure(reader, "printed letters", printed_letters(asked.fonts))
     for path in asked.digits:
         images, labels = collection(path)
         measure(reader, f"{path.stem}: as it is", with_truth(images, labels))
