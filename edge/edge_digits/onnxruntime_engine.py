@@ -42,7 +42,6 @@ def _start_session(file: ModelFile, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it has to say becomes an error of ours
-    options.enable_cpu_mem_arena = False
     # Without this, waiting threads keep a core busy: 45 % of one at 30 calls a second.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # What was looked into is what is run: never onnxruntime's own format, which it would tell by the first bytes.
