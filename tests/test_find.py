@@ -306,3 +306,11 @@ def test_the_point_of_a_number_above_makes_no_letter_of_a_1() -> None:
     top = 80 - 14 - height
     image[top : top + height, 90 - width : 90] = np.minimum(235, five[y : y + height, x : x + width])
     assert len(find(image).regions) == 2
+
+
+def test_dotted_paper_makes_no_letter_of_a_1() -> None:
+    image = stem(dot=0)
+    for y in range(10, len(image), 20):
+        for x in range(19, 200, 20):
+            image[y : y + 6, x : x + 6] = 30
+    assert 80 in [region.box[3] for region in find(image).regions]

@@ -169,22 +169,32 @@ def sort_out(pieces: list[Piece], is_solid: Callable[[Piece], bool]) -> tuple[li
 
 
 def _dotted(pieces: list[Piece]) -> list[Piece]:
-    """Stems with a dot over them, which else would be 1s. A point that ends a line of writing above is no such dot."""
+    """Stems with a dot over them, which else would be 1s.
+
+    A point that ends a line of writing above is none, and where most dots stand over no stem they are the paper's.
+    """
     x, y, w, h = np.array([piece.box for piece in pieces]).reshape(-1, 4).T
     right, bottom, middle = x + w, y + h, x + w / 2
-    are_dots = (w <= 2 * h) & (h <= 2 * w)
+    round_ = (w <= 2 * h) & (h <= 2 * w)
 
-    def has_dot(stem: Piece) -> bool:
+    def find_dot(stem: Piece) -> int | None:
         gap, beside = stem.y - bottom, DOT_BESIDE * stem.h
-        over = are_dots & (np.maximum(w, h) <= DOT * stem.h) & (gap > 0) & (gap <= DOT_GAP * stem.h)
+        over = round_ & (np.maximum(w, h) <= DOT * stem.h) & (gap > 0) & (gap <= DOT_GAP * stem.h)
         over &= (middle > stem.x - beside) & (middle < stem.right + beside)
         for dot in np.flatnonzero(over):
             writing = (np.abs(bottom - bottom[dot]) < SAME_BASE * stem.h) & (h > 2 * h[dot])
             if not (writing & (right > x[dot] - stem.h) & (x < right[dot] + stem.h)).any():
-                return True
-        return False
+                return int(dot)
+        return None
 
-    return [piece for piece in pieces if piece.h >= MIN_HEIGHT and piece.w <= STEM * piece.h and has_dot(piece)]
+    stems = [piece for piece in pieces if piece.h >= MIN_HEIGHT and piece.w <= STEM * piece.h]
+    dots = [find_dot(stem) for stem in stems]
+    letters = [stem for stem, dot in zip(stems, dots, strict=True) if dot is not None]
+    if not letters:
+        return []
+    as_small = round_ & (np.maximum(w, h) <= DOT * max(letter.h for letter in letters))
+    loose = np.count_nonzero(as_small) - len({dot for dot in dots if dot is not None})
+    return letters if loose <= len(letters) else []
 
 
 def lines_of(pieces: list[Piece]) -> list[list[Piece]]:
