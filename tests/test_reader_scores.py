@@ -225,3 +225,41 @@ def test_the_legs_of_a_v_are_no_ones(reader: Reader) -> None:
     """Measured: of 200 V, H, M, U and n 155 read as nothing, 24 as several digits."""
     readings = [reader.read(letter_picture("VHMUn"[seed % 5], 5000 + seed)) for seed in range(200)]
     assert sum(len(reading.digits) > 1 for reading in readings) <= 33
+
+
+def scores(*values: float) -> Score:
+    """Those of the regions of a picture; its parts, if it asks for any, are none."""
+    return lambda tiles: np.array(values if len(tiles) == len(values) else [0.0] * len(tiles), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "read"),
+    [
+        ("407", (0.05, 0.05, 0.9), ""),
+        ("407", (0.05, 0.3, 0.9), "407"),
+        ("4071", (0.05, 0.05, 0.3, 0.3), "4071"),
+        ("40", (0.05, 0.05), "40"),
+    ],
+    ids=["letters", "a 1 among digits", "as many as not", "two"],
+)
+def test_a_word_of_few_pixels_is_letters_where_most_of_it_is_hardly_a_digit(text, values, read):
+    assert scored(scores(*values)).read(write_number(text, height=14, seed=3).image).text == read
+
+
+def beside_letters(number: str, *values: float) -> str:
+    """What is read of a number with these scores, and a line of four that are none above it."""
+    above, below = (write_number(text, height=60, seed=3).image for text in ("8888", number))
+    sheet = np.full((len(above) + len(below), max(above.shape[1], below.shape[1])), above[0, 0], np.uint8)
+    sheet[: len(above), : above.shape[1]] = above
+    sheet[len(above) :, : below.shape[1]] = below
+    return scored(scores(0, 0, 0, 0, *values)).read(sheet).text
+
+
+def test_a_number_is_one_whatever_is_around_it():
+    """Two digits that are sure vouch for a third; one does not, nor do two for two others."""
+    assert beside_letters("407", 0.99, 0.6, 0.99) == "407"
+    assert beside_letters("407", 0.99, 0.12, 0.99) == "407"  # as amid the digits of any number
+    assert beside_letters("407", 0.99, 0.05, 0.99) == "47"
+    assert beside_letters("407", 0.99, 0.6, 0.6) == "4"
+    assert beside_letters("4071", 0.99, 0.6, 0.6, 0.99) == "41"
+    assert beside_letters("40", 0.99, 0.6) == "4"

@@ -454,9 +454,26 @@ def test_letters_that_look_like_no_digit_read_as_nothing(reader: Reader) -> None
     assert share_empty(reader, letter_pictures(OTHER_LETTERS, 60)) >= 0.9
 
 
+def test_small_print_is_not_read(reader: Reader) -> None:
+    """Letters 8 to 17 pixels high. Measured: 88 of 100."""
+    rng, texts = np.random.default_rng(8), []
+    for size in np.linspace(0.35, 0.7, 30):
+        sheet = np.full((60, 200), 235, np.uint8)
+        word = "".join(rng.choice(list(OTHER_LETTERS), int(rng.integers(3, 7))))
+        cv2.putText(sheet, word, (20, 40), cv2.FONT_HERSHEY_DUPLEX, size, 40, max(1, round(2 * size)), cv2.LINE_AA)
+        texts.append(reader.read(sheet).text)
+    assert texts.count("") >= (15 if THIN_LETTERS else 24)
+
+
+def test_small_numbers_are(reader: Reader) -> None:
+    """Measured: of 420 one is taken for letters, 8 pixels high."""
+    pictures = [write_number(digits(seed), height=9 + seed % 9, seed=seed) for seed in range(60)]
+    assert sum(reader.read(picture.image).text == "" for picture in pictures) <= 1
+
+
 def test_a_printed_word_above_a_number_is_not_read(reader: Reader) -> None:
-    """Measured: 35 of 40; in 37 the number is among what is read. With OpenCV 4's letters 12 of 20."""
-    exactly = 0.5 if THIN_LETTERS else 0.7
+    """Measured: 40 of 40. With OpenCV 4's letters 12 of 20, before small print was told from digits."""
+    exactly = 0.5 if THIN_LETTERS else 0.9
     pictures = [word_above_number(seed) for seed in range(20)]
     texts = [reader.read(picture.image).text for picture in pictures]
     assert np.mean([text == picture.text for text, picture in zip(texts, pictures, strict=True)]) >= exactly

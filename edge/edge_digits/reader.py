@@ -41,6 +41,10 @@ WORD_GAP = 0.8
 """Heights of a digit that may lie between two of a word."""
 LEAST_SCORED = 18
 """Pixels of the longer side: of fewer, a bar may be a 1 or the edge of anything, and no digit score tells."""
+SMALL_PRINT = 3
+"""Parts of a word at least, one of them of fewer pixels, of which together the scores do tell: they are letters …"""
+SELDOM_DIGITS = 0.1
+"""… where two thirds of them are below it."""
 MANY_STROKES = 20
 """Parts from which on a picture may be one of strokes, digits or none: blades of grass, rain, hatching …"""
 STROKES = 0.85
@@ -206,7 +210,10 @@ class Reader:
         everywhere = self._show_something_else(parts)
         found = []
         for word in _words(parts):
-            something_else = everywhere or self._show_something_else(word)
+            if _is_small_print(word):
+                found += [True] * len(word)
+                continue
+            something_else = self._show_something_else(word) or (everywhere and not _is_number(word))
             none = [self._is_none(part, something_else) for part in word]
             if none.count(True) == 1 and len(word) > 2 and not something_else:
                 mild = AMID_DIGITS * self.classifier.reject_below
@@ -280,6 +287,18 @@ def _words(parts: Sequence[Part]) -> list[list[Part]]:
 def _stand_side_by_side(one: Region, other: Region) -> bool:
     gap = other.box[0] - (one.box[0] + one.box[2])
     return one.line == other.line and gap <= WORD_GAP * max(one.box[3], other.box[3])
+
+
+def _is_number(word: Sequence[Part]) -> bool:
+    """Whether all of a word but one at most are surely digits, two or more: then it is one whatever is around it."""
+    surely = sum(_is_scored(part) and not _is_below(part, SURELY) for part in word)
+    return surely >= max(2, len(word) - 1)
+
+
+def _is_small_print(word: Sequence[Part]) -> bool:
+    """Whether a word is one of letters, too small for the score of each to tell."""
+    low = sum(_is_below(part, SELDOM_DIGITS) for part in word)
+    return len(word) >= SMALL_PRINT and 3 * low >= 2 * len(word) and not all(map(_is_scored, word))
 
 
 def _is_scored(part: Part) -> bool:
