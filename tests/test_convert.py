@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import keras
 import odd_networks
 import onnx
 import onnxruntime as ort
+import tensorflow as tf
 from keras import layers
 from onnx import numpy_helper
 
@@ -428,3 +430,17 @@ def test_normalisation_is_folded_by_a_root_and_a_division():
     kernel = network.layers[0].get_weights()[0].transpose(3, 2, 0, 1)
     folded = (kernel.astype(np.float64) * factors.astype(np.float64).reshape(-1, 1, 1, 1)).astype(np.float32)
     np.testing.assert_array_equal(constants(convert(network).graph)["conv1_weight"], folded)
+
+
+def test_normalisation_is_tensorflows_own_again_when_several_threads_have_converted():
+    own = tf.nn.batch_normalization
+
+    def build() -> keras.Model:
+        body = [layers.Conv2D(2, 3), layers.BatchNormalization(), layers.Flatten()]
+        return keras.Sequential([keras.Input((28, 28, 1)), *body, layers.Dense(10, activation="softmax")])
+
+    networks = [odd_networks.make(build) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        sizes = [model.ByteSize() for model in pool.map(convert, networks)]
+    assert len(set(sizes)) == 1
+    assert tf.nn.batch_normalization is own

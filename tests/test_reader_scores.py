@@ -211,14 +211,19 @@ def piece(digit: int, score: float, height: int = 60, width: int = 30) -> Part:
 
 
 def test_pieces_of_a_letter_are_no_digits():
-    """Two legs, many pieces, a scrap; in a wider region such legs may be ones."""
+    """Narrow legs, a scrap; in a wider region such legs may be ones."""
     whole = piece(0, 0.001, width=60)
     assert are_digits(whole, [piece(5, 0.9), piece(8, 0.9)])
     assert are_digits(whole, [piece(1, 0.99), piece(8, 0.9)])
-    assert not are_digits(piece(0, 0.001, width=36), [piece(1, 0.9, width=15), piece(1, 0.9, width=15)])
-    assert not are_digits(whole, [piece(1, 0.9), piece(1, 0.9), piece(4, 0.9)])
+    assert not are_digits(piece(0, 0.001, width=40), [piece(1, 0.9, width=15), piece(1, 0.9, width=15)])
+    assert not are_digits(whole, [piece(1, 0.9, width=20)] * 3)
     assert not are_digits(whole, [piece(5, 0.9), piece(8, 0.9, height=15)])
     assert are_digits(piece(0, 0.001, width=90), [piece(1, 0.9), piece(1, 0.9)])
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_several_digits_that_touch_are_as_much_digits_as_two(count):
+    assert are_digits(piece(0, 0.001, width=32 * count), [piece(n, 0.9) for n in range(2, 2 + count)])
 
 
 def test_the_legs_of_a_v_are_no_ones(reader: Reader) -> None:

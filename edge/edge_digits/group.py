@@ -48,16 +48,6 @@ LOWER = 0.9
 """Heights of a digit by which the next one of such a line is lower or higher at most: a staircase is no line."""
 MOST_SLOPED = 100
 """Digits: of more, lines are taken to be level."""
-DOT = 0.3
-"""Share of a stem's height that the dot of an i or a j is long at most …"""
-DOT_GAP = 0.35
-"""… that lies between the two at most …"""
-DOT_BESIDE = 0.15
-"""… and that the dot may be off it, to the right or the left."""
-STEM = 0.6
-"""Heights that such a stem is wide at most: a j has a bow."""
-SAME_BASE = 0.2
-"""Share of its height by which writing ends above or below a dot that is the point behind it."""
 APART = 1.5
 """Heights of a digit that may lie between two of a line that slopes …"""
 OFF_LINE = 0.25
@@ -147,7 +137,6 @@ def _usual_height(pieces: list[Piece]) -> float:
 def sort_out(pieces: list[Piece], is_solid: Callable[[Piece], bool]) -> tuple[list[Piece], list[tuple[Piece, str]]]:
     """(digits, what is none with the reason). `is_solid`: whether a piece is too fat for a stroke."""
     digits, rejected = [], []
-    letters = _dotted(pieces)
     most = OUTSIZE * _usual_height(pieces) if len(pieces) >= MANY else float("inf")
     tallest = max((piece.h for piece in pieces if piece.h <= most), default=0)
     for piece in pieces:
@@ -161,40 +150,9 @@ def sort_out(pieces: list[Piece], is_solid: Callable[[Piece], bool]) -> tuple[li
             rejected.append((piece, "a dash"))
         elif piece.h < 0.5 * tallest and is_solid(piece):
             rejected.append((piece, "a dot"))
-        elif piece in letters:
-            rejected.append((piece, "a letter: i or j, with its dot"))
         else:
             digits.append(piece)
     return digits, rejected
-
-
-def _dotted(pieces: list[Piece]) -> list[Piece]:
-    """Stems with a dot over them, which else would be 1s.
-
-    A point that ends a line of writing above is none, and where most dots stand over no stem they are the paper's.
-    """
-    x, y, w, h = np.array([piece.box for piece in pieces]).reshape(-1, 4).T
-    right, bottom, middle = x + w, y + h, x + w / 2
-    round_ = (w <= 2 * h) & (h <= 2 * w)
-
-    def find_dot(stem: Piece) -> int | None:
-        gap, beside = stem.y - bottom, DOT_BESIDE * stem.h
-        over = round_ & (np.maximum(w, h) <= DOT * stem.h) & (gap > 0) & (gap <= DOT_GAP * stem.h)
-        over &= (middle > stem.x - beside) & (middle < stem.right + beside)
-        for dot in np.flatnonzero(over):
-            writing = (np.abs(bottom - bottom[dot]) < SAME_BASE * stem.h) & (h > 2 * h[dot])
-            if not (writing & (right > x[dot] - stem.h) & (x < right[dot] + stem.h)).any():
-                return int(dot)
-        return None
-
-    stems = [piece for piece in pieces if piece.h >= MIN_HEIGHT and piece.w <= STEM * piece.h]
-    dots = [find_dot(stem) for stem in stems]
-    letters = [stem for stem, dot in zip(stems, dots, strict=True) if dot is not None]
-    if not letters:
-        return []
-    as_small = round_ & (np.maximum(w, h) <= DOT * max(letter.h for letter in letters))
-    loose = np.count_nonzero(as_small) - len({dot for dot in dots if dot is not None})
-    return letters if loose <= len(letters) else []
 
 
 def lines_of(pieces: list[Piece]) -> list[list[Piece]]:

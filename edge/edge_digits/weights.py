@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -36,11 +35,8 @@ def read_weights(name: str, model: Message) -> Weights:
     """
     values = _constants(name, model)
     for node in nodes(model):
-        if all(given in values for given in node.texts("input")):
-            if node.text("op_type") == "DequantizeLinear":
-                values[node.text("output")] = _dequantized(name, node, values)
-            elif node.text("op_type") in _MOVING and node.texts("input"):
-                values[node.text("output")] = values[node.texts("input")[0]]
+        if node.text("op_type") == "DequantizeLinear" and all(given in values for given in node.texts("input")):
+            values[node.text("output")] = _dequantized(name, node, values)
     return _given(
         model, values, lambda node: node.text("op_type") not in _SCALING and node.text("output") not in values
     )
@@ -68,16 +64,18 @@ def _given(model: Message, values: Weights, wanted: Callable[[Message], bool]) -
 
 
 def node_names(model: Message) -> list[str]:
-    """A name for each operator, in their order, safe to print: its own, or that of its kind with a number."""
-    counts, names = Counter[str](), []
-    for node in nodes(model):
-        counts[node.text("op_type")] += 1
-        names.append(plain(node.text("name") or f"{node.text('op_type')}{counts[node.text('op_type')]}"))
-    return names
+    """A name for each operator, in their order, safe to print: its own, or that of what it gives."""
+    return [plain(node.text("name") or node.text("output")) for node in nodes(model)]
 
 
 def _constants(name: str, model: Message) -> Weights:
-    return {given: values.astype(np.float64) for given, values in read_constants(name, model).items()}
+    """The constants, and what moves them, as what they were before."""
+    values = {given: values.astype(np.float64) for given, values in read_constants(name, model).items()}
+    for node in nodes(model):
+        given = node.texts("input")
+        if node.text("op_type") in _MOVING and given and all(each in values for each in given):
+            values[node.text("output")] = values[given[0]]
+    return values
 
 
 def _dequantized(name: str, node: Message, values: Weights) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ class QuantizationChoice:
     float_layers: tuple[str, ...] = ()
     """Layers left in float, by their names in the graph."""
     blocks: bool = True
-    """The first convolution takes 2 × 2 pixels at once, where it can: faster in onnxruntime, slower in OpenVINO."""
+    """The first convolutions take 2 × 2 pixels at once, where they can: faster in onnxruntime, slower in OpenVINO."""
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import threading
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -37,6 +38,8 @@ _SCALES = 0.1
 """A network that multiplies its values by less than this takes bytes: what is 0 to 1 already nobody divides so."""
 _LEAST = 1e-9
 """For what is divided by."""
+_ONE_AT_A_TIME = threading.Lock()
+"""What is converted: TensorFlow has one normalisation for all threads."""
 
 
 def load_network(path: Path) -> keras.Model:
@@ -274,17 +277,18 @@ def _same_on_any_processor() -> Iterator[None]:
 
     Its own reciprocal root is an approximation, whose last bit is another one on another make of processor.
     """
-    own = tf.nn.batch_normalization
-    tf.nn.batch_normalization = _normalize
-    try:
-        yield
-    finally:
-        tf.nn.batch_normalization = own
+    with _ONE_AT_A_TIME:
+        own = tf.nn.batch_normalization
+        tf.nn.batch_normalization = _normalize
+        try:
+            yield
+        finally:
+            tf.nn.batch_normalization = own
 
 
 def _normalize(
     x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, offset: tf.Tensor | None, scale: tf.Tensor | None,
-    variance_epsilon: float,
+    variance_epsilon: float, name: str | None = None,
 ) -> tf.Tensor:  # fmt: skip
     factor = 1 / tf.sqrt(variance + variance_epsilon)
     factor = factor if scale is None else factor * scale

@@ -193,7 +193,7 @@ def _choice_text(choice: dict[str, Any]) -> str:
     if choice["float_layers"]:
         ways.append(f"in float: {', '.join(choice['float_layers'])}")
     if not choice.get("blocks", True):
-        ways.append("the first convolution pixel by pixel")
+        ways.append("the first convolutions pixel by pixel")
     return ", ".join(ways)
 
 

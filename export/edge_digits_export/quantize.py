@@ -16,7 +16,7 @@ from onnx import helper
 
 from edge_digits_export.blocks import take_blocks
 from edge_digits_export.choice import QuantizationChoice
-from edge_digits_export.graph import SCALE, add_constant, constants, finish, users
+from edge_digits_export.graph import SCALE, add_constant, constants, finish, makers, users
 from edge_digits_export.plan import SAME_SCALE, Plan
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -55,12 +55,19 @@ def quantizable(model: onnx.ModelProto) -> list[str]:
 
 
 def _drop_plain_zeros(graph: onnx.GraphProto) -> None:
-    """A zero point is 0 unless said, of uint8 without another; said it must be for onnxruntime's QGemm."""
+    """A zero point is 0 unless said, of uint8 without another: it is left out between convolutions of whole numbers.
+
+    Beside other operators onnxruntime needs it said to put integer ones in their place.
+    """
+    made_by = makers(graph)
     for name, value in constants(graph).items():
         scalings = [node for node in users(graph, name) if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
-        takers = [taker for node in scalings for taker in users(graph, node.output[0])]
-        is_plain = value.dtype == np.uint8 and value.ndim == 0 and value == 0 and graph.node[0] not in scalings
-        if is_plain and not any(taker.op_type == "Gemm" for taker in takers):
+        if value.dtype != np.uint8 or value.ndim or value or graph.node[0] in scalings:
+            continue
+        around = [made_by[node.input[0]] for node in scalings if node.op_type == "QuantizeLinear"]
+        for node in scalings:
+            around += users(graph, node.output[0]) if node.op_type == "DequantizeLinear" else []
+        if all(node.op_type == "Conv" and node.input[1] in made_by for node in around):
             for node in scalings:
                 del node.input[2:]
 
