@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -43,8 +44,8 @@ LEAST_SCORED = 18
 """Pixels of the longer side: of fewer, a bar may be a 1 or the edge of anything, and no digit score tells."""
 SMALL_PRINT = 3
 """Parts of a word at least, one of them of fewer pixels, of which together the scores do tell: they are letters …"""
-SELDOM_DIGITS = 0.1
-"""… where two thirds of them are below it."""
+SELDOM_DIGITS = 0.04
+"""… where their geometric mean is below this."""
 MANY_STROKES = 20
 """Parts from which on a picture may be one of strokes, digits or none: blades of grass, rain, hatching …"""
 STROKES = 0.85
@@ -297,8 +298,9 @@ def _is_number(word: Sequence[Part]) -> bool:
 
 def _is_small_print(word: Sequence[Part]) -> bool:
     """Whether a word is one of letters, too small for the score of each to tell."""
-    low = sum(_is_below(part, SELDOM_DIGITS) for part in word)
-    return len(word) >= SMALL_PRINT and 3 * low >= 2 * len(word) and not all(map(_is_scored, word))
+    if len(word) < SMALL_PRINT or all(map(_is_scored, word)):
+        return False
+    return sum(part.log_score for part in word) < len(word) * math.log(SELDOM_DIGITS)
 
 
 def _is_scored(part: Part) -> bool:
