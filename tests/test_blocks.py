@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ pytest.importorskip("tf2onnx", reason="export is not installed: pip install 'edg
 import keras
 import odd_networks
 import onnx
-import onnxruntime as ort
 from keras import layers
+from test_quantize import ask, operators
 
 import edge_digits_export.quantize as quantize_module
 from edge_digits import Classifier
@@ -53,26 +52,12 @@ def make_int8(model: onnx.ModelProto, choice: QuantizationChoice, tiles: np.ndar
     return quantize(model, choice, measure_ranges(model, quantizable(model), tiles, "minmax"))
 
 
-def optimised(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
-    """What onnxruntime makes of a graph."""
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(folder / "optimised.onnx")
-    options.log_severity_level = 4
-    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return onnx.load(options.optimized_model_filepath)
-
-
 def in_blocks(model: onnx.ModelProto) -> list[str]:
     """The convolutions whose weights are widened."""
     sides = shapes(model)
     by_number = [node for node in model.graph.node if node.op_type == "Conv"]
     stored = constants(model.graph)
     return [node.name for node in by_number if sides[node.input[1]] != stored[f"{node.name}_weight_q"].shape]
-
-
-def ask(model: onnx.ModelProto, tiles: np.ndarray) -> np.ndarray:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(["probabilities"], {"tiles": tiles})[0]
 
 
 def without_blocks(model: onnx.ModelProto, choice: QuantizationChoice, tiles: np.ndarray) -> onnx.ModelProto:
@@ -215,11 +200,11 @@ def test_each_convolution_hands_its_blocks_to_the_next(others, tiles, tmp_path):
     convolutions = [f"conv{i + 1}" for i in range(others + 1)]
     assert in_blocks(blocks) == convolutions
     np.testing.assert_array_equal(ask(blocks, few), ask(plain, few))
-    operators = [node.op_type for node in optimised(blocks, tmp_path).graph.node]
-    assert operators[: 6 + others] == [
+    found = operators(blocks, tmp_path)
+    assert found[: 6 + others] == [
         *("Reshape", "Transpose", "Reshape"), *["QLinearConv"] * len(convolutions), "Reshape", "NhwcMaxPool",
     ]  # fmt: skip
-    assert not {"QuantizeLinear", "DequantizeLinear", "Conv", "Pad", "Gather", "Tile"} & set(operators)
+    assert not {"QuantizeLinear", "DequantizeLinear", "Conv", "Pad", "Gather", "Tile"} & set(found)
 
 
 @pytest.mark.parametrize(
@@ -259,9 +244,9 @@ def test_the_scale_of_a_widened_weight_is_none_between_operators(tiles):
 def test_zero_points_that_are_left_out_cost_no_operator(behind, float_layers, tiles, tmp_path, monkeypatch):
     model = begins_with(layers.Conv2D(5, 3, activation="relu"), *behind)
     asked = (model, QuantizationChoice(float_layers=float_layers), tiles[::100])
-    found = [node.op_type for node in optimised(make_int8(*asked), tmp_path).graph.node]
+    found = operators(make_int8(*asked), tmp_path)
     monkeypatch.setattr(quantize_module, "_drop_plain_zeros", lambda graph: None)
-    assert found == [node.op_type for node in optimised(make_int8(*asked), tmp_path).graph.node]
+    assert found == operators(make_int8(*asked), tmp_path)
 
 
 def test_onnxruntime_moves_the_outputs_of_blocks_once(tiles, tmp_path):
@@ -269,7 +254,7 @@ def test_onnxruntime_moves_the_outputs_of_blocks_once(tiles, tmp_path):
     model = make_int8(
         begins_with(layers.Conv2D(5, 3, activation="relu"), layers.Conv2D(4, 2)), QuantizationChoice(), tiles[::100]
     )
-    operators = [node.op_type for node in optimised(model, tmp_path).graph.node]
+    found = operators(model, tmp_path)
     moves = ["Reshape", "Transpose", "Reshape"]
-    assert operators[:8] == [*moves, "QLinearConv", *moves, "QLinearConv"]
-    assert not {"QuantizeLinear", "DequantizeLinear", "Conv"} & set(operators)
+    assert found[:8] == [*moves, "QLinearConv", *moves, "QLinearConv"]
+    assert not {"QuantizeLinear", "DequantizeLinear", "Conv"} & set(found)
