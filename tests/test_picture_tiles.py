@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ pytest.importorskip("sklearn", reason="training is not installed: pip install 'e
 
 from edge_digits import Classifier
 from edge_digits.errors import InputError
+from edge_digits_train import picture_tiles
 from edge_digits_train.corruptions import KINDS
 from edge_digits_train.data import DataSet
 from edge_digits_train.picture_tiles import (
@@ -34,6 +37,28 @@ def rows(tiles, labels) -> DataSet:
 @pytest.fixture(scope="module")
 def drawn(rows) -> Drawn:
     return draw_tiles(rows, 120, 3, lambda done, total: None)
+
+
+def test_an_interrupted_drawing_draws_no_more(rows, monkeypatch) -> None:
+    """By threads here, whose work can be counted: all that waits is given up."""
+    begun = []
+
+    def draw(numbers):
+        begun.append(numbers)
+        time.sleep(0.05)
+        return np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.uint8), np.zeros(1, bool)
+
+    def progress(done, total):
+        raise KeyboardInterrupt
+
+    def threads(workers, context, begin, asked):
+        return ThreadPoolExecutor(1)
+
+    monkeypatch.setattr(picture_tiles, "ProcessPoolExecutor", threads)
+    monkeypatch.setattr(picture_tiles, "_draw", draw)
+    with pytest.raises(KeyboardInterrupt):
+        draw_tiles(rows, 50 * 100, 3, progress)
+    assert 1 <= len(begun) < 50
 
 
 # ---- What a tile shows

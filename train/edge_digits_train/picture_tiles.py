@@ -136,11 +136,14 @@ def draw_tiles(data: DataSet, pictures: int, seed: int, progress: Callable[[int,
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores(), context, _begin, (synthesis,)) as pool:
         parts = pool.map(_draw, [(s, min(s + _AT_ONCE, pictures)) for s in starts])
-        for done, (some, theirs, of_few) in enumerate(parts):
-            tiles.append(some)
-            labels.append(theirs)
-            coarse.append(of_few)
-            progress(min((done + 1) * _AT_ONCE, pictures), pictures)
+        try:
+            for done, (some, theirs, of_few) in enumerate(parts):
+                tiles.append(some)
+                labels.append(theirs)
+                coarse.append(of_few)
+                progress(min((done + 1) * _AT_ONCE, pictures), pictures)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # interrupted, it would draw all others first
     count = round(JUNK * sum(map(len, labels)))
     tiles.append(junk(count, np.random.default_rng([seed, pictures])))
     labels.append(np.full(count, NO_DIGIT, np.uint8))
