@@ -26,7 +26,7 @@ from edge_digits import Classifier, Reader, tables
 EDGE_DIGITS = [sys.executable, "-m", "edge_digits"]
 COMMANDS = [
     "classify", "submit", "evaluate", "evaluate-pictures", "show", "webcam", "train", "compare", "recipes", "export",
-    "models list", "models show", "models verify", "models diff", "models publish",
+    "models list", "models show", "models verify", "models diff", "models publish", "models renew",
 ]  # fmt: skip
 
 
@@ -709,8 +709,9 @@ def test_an_engine_asked_for_by_name_that_is_missing_ends_with_3(number: Path, t
         (["train", "--recipe", "base", "--data", "train.csv"], ["tensorflow", "keras", "rich"]),
         (["export", "run"], ["tensorflow", "keras", "tf2onnx", "onnx"]),
         (["models", "publish", "x.proof.json", "-o", "."], ["tensorflow", "keras", "tf2onnx", "onnx"]),
+        (["models", "renew", "--data", "x.csv", "-o", "."], ["tensorflow", "keras", "tf2onnx", "onnx"]),
     ],
-    ids=["train", "export", "publish"],
+    ids=["train", "export", "publish", "renew"],
 )
 def test_without_the_train_extra_its_commands_give_the_pip_line(
     tmp_path: Path, arguments: list[str], needs: list[str]

@@ -84,6 +84,8 @@ class FrameFormat(StrEnum):
 
 
 Model = Annotated[str, typer.Option(help="A bundled model (see `edge-digits models list`) or the path of an .onnx.")]
+ModelsPackage = Annotated[Path, typer.Option("-o", "--output", help="The models package of a checkout.")]
+MODELS_PACKAGE = Path("models/edge_digits_models")
 Models = Annotated[list[str], typer.Option("--model", help="As often as you like: several models are averaged.")]
 Engine = Annotated[EngineChoice, typer.Option(help="auto: numpy where onnxruntime cannot be loaded.")]
 Variations = Annotated[
@@ -995,9 +997,7 @@ def diff_models(
 @_command
 def publish_model(
     proof: Annotated[Path, typer.Argument(metavar="NAME.proof.json", help="What `edge-digits export` wrote.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The models package of a checkout.")] = Path(
-        "models/edge_digits_models"
-    ),
+    output: ModelsPackage = MODELS_PACKAGE,
     measured: Annotated[
         Path | None,
         typer.Option(metavar="NAME.proof.json", help="Of a refit: the training before it, whose figures count."),
@@ -1007,14 +1007,39 @@ def publish_model(
 
     Example: edge-digits models publish exported/mine.proof.json
     """
+    _check_models_package(output)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     _note("loading TensorFlow")
     with _loading("publishing"):
         from edge_digits_export import publish
-
-    if not output.is_dir():
-        raise UsageError(f"{output}: there is no such folder; name a checkout's models package with -o")
     _print(f"published: {publish(proof, output, measured)}")
+
+
+@models_app.command("renew")
+@_command
+def renew_models(
+    data: Annotated[str, typer.Option(help="Labelled rows, on which not one digit may change: train.csv.")],
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Bundled models; without any, all of them.")
+    ] = None,
+    output: ModelsPackage = MODELS_PACKAGE,
+) -> None:
+    """Make bundled models of a checkout anew from their networks, where the export writes them otherwise now.
+
+    Example: edge-digits models renew --data train.csv
+    """
+    _check_models_package(output)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    _note("loading TensorFlow")
+    with _loading("renewing"):
+        from edge_digits_export import renew
+    for renewed in renew(output, data, models or [], _note):
+        _print(renewed.text())
+
+
+def _check_models_package(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder; name a checkout's models package with -o")
 
 
 @contextlib.contextmanager

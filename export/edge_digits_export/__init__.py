@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge_digits_export.publish import publish
     from edge_digits_export.quantize import quantize
     from edge_digits_export.rebuild import rebuild_int8, rebuild_models
+    from edge_digits_export.renew import Renewed, renew
     from edge_digits_export.verify import Agreement, Parity
 
 _HOMES = {
@@ -24,11 +25,13 @@ _HOMES = {
     "Limits": "gates",
     "Parity": "verify",
     "QuantizationChoice": "choice",
+    "Renewed": "renew",
     "export": "pipeline",
     "publish": "publish",
     "quantize": "quantize",
     "rebuild_int8": "rebuild",
     "rebuild_models": "rebuild",
+    "renew": "renew",
 }
 
 __all__ = [
@@ -38,11 +41,13 @@ __all__ = [
     "Limits",
     "Parity",
     "QuantizationChoice",
+    "Renewed",
     "export",
     "publish",
     "quantize",
     "rebuild_int8",
     "rebuild_models",
+    "renew",
 ]
 
 

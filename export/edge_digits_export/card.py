@@ -13,6 +13,18 @@ _WORST = 3
 
 def card(name: str, entry: dict[str, Any], parity: dict[str, Any]) -> str:
     """The card in Markdown, from a model's entry in the manifest and the parity of its proof."""
+    return f"{_head(name, entry)}\n\n{_list(_facts(entry, parity))}\n"
+
+
+def renew_card(name: str, entry: dict[str, Any], before: str) -> str:
+    """The card of a model whose files were made anew, from that `before`: what was measured of its answers stays."""
+    _, start, facts = before.partition("\n- **Trained**: ")
+    kept = f"{start}{facts}".strip().partition("\n- **Licence**: ")[0]
+    return f"{_head(name, entry)}\n\n{kept}\n{_list(_made_by(entry))}\n"
+
+
+def _head(name: str, entry: dict[str, Any]) -> str:
+    """What it is, and how large, good and fast its files are."""
     data, latency = entry.get("measured", entry["source"]["data"]), entry["latency"]
     refit = ""
     if entry["source"].get("refit") and data["compared_rows_were"] == "held out":
@@ -32,12 +44,15 @@ def card(name: str, entry: dict[str, Any], parity: dict[str, Any]) -> str:
             "are the median for one tile on one thread, where it was exported: the ratio "
             f"{latency['ratio_fp32_to_int8']:.2f} of fp32 to int8 is worth more than the microseconds."
         ),
-        "\n".join(
-            textwrap.fill(f"- **{heading}**: {text}", 120, subsequent_indent="  ", **_WHOLE_WORDS)
-            for heading, text in _facts(entry, parity).items()
-        ),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
+
+
+def _list(facts: dict[str, str]) -> str:
+    return "\n".join(
+        textwrap.fill(f"- **{heading}**: {text}", 120, subsequent_indent="  ", **_WHOLE_WORDS)
+        for heading, text in facts.items()
+    )
 
 
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
@@ -61,6 +76,12 @@ def _facts(entry: dict[str, Any], parity: dict[str, Any]) -> dict[str, str]:
             f"{_mistakes(parity[entry['prefers']])} It knows tiles framed as above alone: a digit that is cut off, "
             "turned over or touched by another is read badly."
         ),
+        **_made_by(entry),
+    }
+
+
+def _made_by(entry: dict[str, Any]) -> dict[str, str]:
+    return {
         "Licence": f"MIT. {_data_licence(entry['source']['data']['name'])}",
         "Tools": ", ".join(f"{tool} {number}" for tool, number in entry["tools"].items()) + ".",
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -116,8 +118,8 @@ def _disagreements(rows: DataSet, fp32: Probabilities, int8: Probabilities) -> l
         {
             "row": int(row),
             "label": int(rows.labels[row]),
-            "fp32": _plain(fp32[row]),
-            "int8": _plain(int8[row]),
+            "fp32": plain_numbers(fp32[row]),
+            "int8": plain_numbers(int8[row]),
             "difference": float(difference[row]),
             "tile": _packed(rows.tiles[row]),
         }
@@ -142,8 +144,8 @@ def _check_tiles(rows: DataSet, fp32: Probabilities, int8: Probabilities) -> dic
     return {
         "tiles": _packed(rows.tiles[chosen]),
         "expected": {
-            "fp32": [_plain(row) for row in fp32[chosen]],
-            "int8": [_plain(row) for row in int8[chosen]],
+            "fp32": [plain_numbers(row) for row in fp32[chosen]],
+            "int8": [plain_numbers(row) for row in int8[chosen]],
         },
     }
 
@@ -152,5 +154,12 @@ def _packed(tiles: NDArray[np.uint8]) -> str:
     return base64.b64encode(np.ascontiguousarray(tiles).tobytes()).decode("ascii")
 
 
-def _plain(probabilities: NDArray[np.float32]) -> list[float]:
+def plain_numbers(probabilities: NDArray[np.float32]) -> list[float]:
+    """(10,), for JSON."""
     return [float(f"{value:.7g}") for value in probabilities]  # all that a float32 holds
+
+
+def as_json(facts: dict[str, Any]) -> str:
+    """A manifest, or what rebuilds a model: indented, but rows of numbers on one line."""
+    text = json.dumps(facts, indent=2)
+    return re.sub(r"\[\n\s*([-+\d.eE,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"

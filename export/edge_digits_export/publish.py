@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from edge_digits_export.convert import hash_weights, load_network
 from edge_digits_export.gates import LEAST_ROWS
 from edge_digits_export.latency import slowdown
 from edge_digits_export.names import NAME_RULE, is_model_name
+from edge_digits_export.proof import as_json
 from edge_digits_export.rebuild import build_facts, rebuild_models
 
 MOST_DROP = 0.0005
@@ -119,7 +119,7 @@ def _texts(
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(str(proof_path), f"is damaged: {error!r}") from error
     return {
-        folder.parent / "networks" / f"{name}.json": _json(facts),
+        folder.parent / "networks" / f"{name}.json": as_json(facts),
         folder / f"{name}.md": about,
         folder / "manifest.json": _manifest_with(folder / "manifest.json", name, entry),
     }
@@ -250,10 +250,4 @@ def _manifest_with(path: Path, name: str, entry: dict[str, Any]) -> str:
         manifest = {"default": name, "models": {name: entry}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(str(path), f"is no manifest ({error!r})") from error
-    return _json(manifest)
-
-
-def _json(facts: dict[str, Any]) -> str:
-    """Indented, but rows of numbers on one line."""
-    text = json.dumps(facts, indent=2)
-    return re.sub(r"\[\n\s*([-+\d.eE,\s]+?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+    return as_json(manifest)
