@@ -20,14 +20,14 @@ import onnx
 from keras import layers
 from test_quantize import ask, operators
 
-import edge_digits_export.quantize as quantize_module
 from edge_digits import Classifier
 from edge_digits.onnx_file import read_onnx
 from edge_digits.weights import read_scales
+from edge_digits_export import quantization
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.convert import convert
 from edge_digits_export.graph import constants, shapes, write_bytes
-from edge_digits_export.quantize import quantizable, quantize
+from edge_digits_export.quantization import quantizable, quantize
 from edge_digits_export.ranges import measure_ranges
 
 PLAIN_CHOICES = [
@@ -151,7 +151,7 @@ QUANTIZE = """
 import hashlib, json, sys
 import onnx
 from edge_digits_export.choice import QuantizationChoice
-from edge_digits_export.quantize import quantize
+from edge_digits_export.quantization import quantize
 
 model, ranges = onnx.load(sys.argv[1]), json.loads(sys.argv[2])
 small = quantize(model, QuantizationChoice(), ranges)
@@ -245,7 +245,7 @@ def test_zero_points_that_are_left_out_cost_no_operator(behind, float_layers, ti
     model = begins_with(layers.Conv2D(5, 3, activation="relu"), *behind)
     asked = (model, QuantizationChoice(float_layers=float_layers), tiles[::100])
     found = operators(make_int8(*asked), tmp_path)
-    monkeypatch.setattr(quantize_module, "_drop_plain_zeros", lambda graph: None)
+    monkeypatch.setattr(quantization, "_drop_plain_zeros", lambda graph: None)
     assert found == operators(make_int8(*asked), tmp_path)
 
 

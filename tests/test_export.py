@@ -36,7 +36,7 @@ from edge_digits_export import Exported, ExportSettings, Limits, QuantizationCho
 from edge_digits_export.convert import convert_or_refuse, hash_weights, load_network, predict
 from edge_digits_export.graph import constants, round_weights, write_bytes
 from edge_digits_export.proof import _check_tiles as check_tiles
-from edge_digits_export.quantize import quantize
+from edge_digits_export.quantization import quantize
 from edge_digits_export.rebuild import build_facts, rebuild_models
 from edge_digits_export.search import search
 from edge_digits_train import training

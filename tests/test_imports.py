@@ -208,6 +208,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize("package", FOLDERS)
+def test_nothing_shown_is_named_as_a_module(package: str) -> None:
+    """Else the name would be the function or the module by what was imported before."""
+    folder = FOLDERS[package]
+    names = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}
+    shown = getattr(importlib.import_module(package), "__all__", [])
+    assert not names & set(shown)
+
+
+@pytest.mark.parametrize("package", FOLDERS)
 def test_every_package_is_typed(package: str) -> None:
     assert (FOLDERS[package] / "py.typed").is_file()
 

@@ -27,7 +27,7 @@ from edge_digits_export.convert import convert
 from edge_digits_export.graph import constants, run_tensors, write_bytes
 from edge_digits_export.layers import describe_layers, measure_noise, worst_layers
 from edge_digits_export.plan import layer_output
-from edge_digits_export.quantize import needed_ranges, quantizable, quantize
+from edge_digits_export.quantization import needed_ranges, quantizable, quantize
 from edge_digits_export.ranges import choose_by_entropy, choose_by_percentile, measure_ranges
 from edge_digits_export.rebuild import rebuild_int8
 from edge_digits_train.augment import Augmentation

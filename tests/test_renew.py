@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from onnx import numpy_helper
 from edge_digits import cli
 from edge_digits.classifier import Classifier, Predictions
 from edge_digits.errors import EdgeDigitsError, GateError, InputError, ModelError, UsageError
-from edge_digits_export import QuantizationChoice, quantize, renew
+from edge_digits_export import QuantizationChoice, quantize, renew, renewal
 from edge_digits_export.graph import read_metadata, write_bytes
 from edge_digits_export.proof import tool_versions
 from edge_digits_export.rebuild import rebuild_fp32
@@ -225,7 +224,7 @@ def test_a_digit_score_that_moved_is_refused(older: Path, rows: str, monkeypatch
         return Predictions(np.eye(10, dtype=np.float32)[np.zeros(n, int)], np.full(n, moved, np.float32))
 
     monkeypatch.setattr(Classifier, "classify", classify)
-    monkeypatch.setattr(import_module("edge_digits_export.renew"), "check_answers", lambda *_: 0.0)
+    monkeypatch.setattr(renewal, "check_answers", lambda *_: 0.0)
     before = contents(older)
     with pytest.raises(GateError, match=r"made anew it gives a digit score that is 0\.011 off"):
         renew(older, rows, [], quiet)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from edge_digits_export.choice import QuantizationChoice
     from edge_digits_export.gates import Limits
     from edge_digits_export.pipeline import Exported, ExportSettings, export
-    from edge_digits_export.publish import publish
-    from edge_digits_export.quantize import quantize
+    from edge_digits_export.publishing import publish
+    from edge_digits_export.quantization import quantize
     from edge_digits_export.rebuild import rebuild_int8, rebuild_models
-    from edge_digits_export.renew import Renewed, renew
+    from edge_digits_export.renewal import Renewed, renew
     from edge_digits_export.verify import Agreement, Parity
 
 _HOMES = {
@@ -25,13 +25,13 @@ _HOMES = {
     "Limits": "gates",
     "Parity": "verify",
     "QuantizationChoice": "choice",
-    "Renewed": "renew",
+    "Renewed": "renewal",
     "export": "pipeline",
-    "publish": "publish",
-    "quantize": "quantize",
+    "publish": "publishing",
+    "quantize": "quantization",
     "rebuild_int8": "rebuild",
     "rebuild_models": "rebuild",
-    "renew": "renew",
+    "renew": "renewal",
 }
 
 __all__ = [
@@ -55,5 +55,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # a function that is named as its module must win over it
+    globals()[name] = value
     return value

@@ -18,7 +18,7 @@ from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.gates import Gate, Limits, first_failure
 from edge_digits_export.graph import write_bytes
 from edge_digits_export.layers import measure_noise
-from edge_digits_export.quantize import needed_ranges, quantizable, quantize
+from edge_digits_export.quantization import needed_ranges, quantizable, quantize
 from edge_digits_export.ranges import Range, measure_ranges
 from edge_digits_export.verify import Agreement, Parity, Probabilities, check_finite, fp32_gates
 from edge_digits_train.data import DataSet

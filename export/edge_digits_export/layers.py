@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.graph import constants, count_multiply_adds, run_tensors, shapes
 from edge_digits_export.plan import layer_names, layer_output
-from edge_digits_export.quantize import Ranges, quantize
+from edge_digits_export.quantization import Ranges, quantize
 
 _CLEAN = 200.0  # dB, said of what no bit was lost of
 

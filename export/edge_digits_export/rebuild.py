@@ -12,7 +12,7 @@ from edge_digits.errors import InputError, UsageError
 from edge_digits_export.choice import QuantizationChoice
 from edge_digits_export.graph import SIGNIFICANT_BITS, read_metadata, round_weights, write_bytes
 from edge_digits_export.pixels import Pixels
-from edge_digits_export.quantize import Ranges, quantize
+from edge_digits_export.quantization import Ranges, quantize
 
 
 def build_facts(proof: Mapping[str, Any], models: Mapping[str, bytes]) -> dict[str, Any]:
