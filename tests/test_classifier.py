@@ -176,7 +176,9 @@ def test_predictions_name_the_likeliest_digit() -> None:
     ids=lambda bad: f"{getattr(bad, 'dtype', type(bad).__name__)}{list(getattr(bad, 'shape', ()))}",
 )
 def test_what_is_not_tiles_is_a_value_error(classifier: Classifier, bad: object) -> None:
-    with pytest.raises(ValueError, match="tiles must be uint8"):
+    given = np.asarray(bad)
+    told = rf"tiles must be uint8 of shape \(n, 28, 28\), not {given.dtype} of shape {re.escape(str(given.shape))}"
+    with pytest.raises(ValueError, match=told):
         classifier.classify(bad)  # type: ignore[arg-type]
 
 

@@ -88,7 +88,7 @@ class Classifier:
         Raises ValueError where they are anything else.
         """
         tiles = np.asarray(tiles)
-        if tiles.ndim == 2:
+        if tiles.shape == (28, 28):
             tiles = tiles[np.newaxis]
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (28, 28):
             raise ValueError(f"tiles must be uint8 of shape (n, 28, 28), not {tiles.dtype} of shape {tiles.shape}")
