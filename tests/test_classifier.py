@@ -206,8 +206,8 @@ def test_eight_threads_that_share_it_get_the_right_answers(classifier: Classifie
 def test_an_ensemble_gives_the_mean(tiles: Tiles) -> None:
     chosen = tiles[some(300)]
     a, b = (Classifier(name).classify(chosen).probabilities for name in NAMES)
-    np.testing.assert_allclose(load_ensemble(NAMES)(chosen), (a.astype(float) + b) / 2, atol=1e-6)
-    np.testing.assert_allclose(load_ensemble(NAMES[:1])(chosen), a, atol=1e-6)
+    np.testing.assert_allclose(load_ensemble(NAMES, variations=1)(chosen), (a.astype(float) + b) / 2, atol=1e-6)
+    np.testing.assert_allclose(load_ensemble(NAMES[:1], variations=1)(chosen), a, atol=1e-6)
 
 
 # ---- models that are refused

@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import Done, Run, runner
+from numpy.typing import NDArray
 from pictures import compose, csv_table, mnist, png, some, write_number
 
 import edge_digits
 from edge_digits import Classifier, Reader, tables
+from edge_digits.variations import UNSURE
 
 EDGE_DIGITS = [sys.executable, "-m", "edge_digits"]
 COMMANDS = [
@@ -362,7 +364,7 @@ def test_submit_of_several_models_gives_the_mean(run: Run, table: Path) -> None:
     tiles = mnist()[0][TABLE_ROWS]
     models = ["digits-fp32", "digits-int8"]
     mean = np.mean([Classifier(model).classify(tiles).probabilities for model in models], axis=0)
-    done = run("submit", table, "-o", "-", "--probabilities", "--model", models[0], "--model", models[1])
+    done = run("submit", table, "-o", "-", "--probabilities", "--tta", 1, "--model", models[0], "--model", models[1])
     rows = list(csv.reader(io.StringIO(done.out)))
     assert rows[0] == ["ImageId", "Label", *(f"p{digit}" for digit in range(10))]
     assert [int(row[1]) for row in rows[1:]] == mean.argmax(axis=1).tolist()
@@ -375,6 +377,25 @@ def test_submit_averages_over_small_shifts_and_turns(run: Run, table: Path) -> N
     assert done[0].out.splitlines()[0] == done[1].out.splitlines()[0]
     assert done[0].out != done[1].out
     assert run("submit", table, "-o", "-", "--tta", 0).code == 2
+
+
+def test_submit_asks_again_where_the_first_answer_is_unsure(run: Run, tmp_path: Path) -> None:
+    """Of a digit between two, and of nothing else."""
+    tiles = mnist()[0][TABLE_ROWS].copy()
+    tiles[5] = np.maximum(tiles[5] // 2, tiles[6] // 2)
+    (tmp_path / "t.csv").write_bytes(csv_table(tiles))
+
+    def submitted(*more: object) -> NDArray[np.float64]:
+        done = run("submit", tmp_path / "t.csv", "-o", "-", "--probabilities", *more)
+        return np.loadtxt(io.StringIO(done.out), delimiter=",", skiprows=1)
+
+    first, second, all_again = submitted("--tta", 1), submitted(), submitted("--tta", 9)
+    unsure = first[:, 2:].max(axis=1) < UNSURE
+    assert unsure[5]
+    assert unsure.mean() < 0.2
+    np.testing.assert_array_equal(second[~unsure], first[~unsure])
+    np.testing.assert_allclose(second[unsure], all_again[unsure], atol=2e-6)
+    assert np.abs(second[unsure] - first[unsure]).max() > 0.001
 
 
 def test_submit_keeps_an_output_that_is_there(run: Run, table: Path) -> None:
@@ -460,12 +481,12 @@ def test_evaluate_counts_what_the_classifier_gets_right(run: Run, labelled: Path
     answers = Classifier().classify(table[:, 1:].reshape(-1, 28, 28).astype(np.uint8)).digits
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (table[:, 0], answers), 1)
-    found = json.loads(run("evaluate", labelled, "--format", "json").out)
+    found = json.loads(run("evaluate", labelled, "--format", "json", "--tta", 1).out)
     assert found["n"] == 200
     assert found["confusion"] == confusion.tolist()
     assert found["accuracy"] == pytest.approx(np.mean(answers == table[:, 0]))
     assert found["interval"][0] < found["accuracy"] < found["interval"][1]
-    text = run("evaluate", labelled)
+    text = run("evaluate", labelled, "--tta", 1)
     assert text.code == 0
     assert f"{100 * found['accuracy']:.2f} %" in text.out
     assert "interval" in text.out

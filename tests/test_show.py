@@ -26,6 +26,7 @@ from test_imports import HEAVY, command, loaded_after
 
 from edge_digits import Classifier
 from edge_digits.any_table import AnyTableReader
+from edge_digits.classifier import load_ensemble
 from edge_digits.cli import app
 from edge_digits.errors import TableError, UsageError
 from edge_digits.half_blocks import Colours, draw_lines
@@ -517,13 +518,12 @@ def test_show_draws_the_same_rows_for_the_same_seed(run: Run, labelled: Path) ->
     assert len(numbers) == 6
 
 
-def test_show_of_rows_without_labels_gives_the_answers_of_the_model(
-    run: Run, unlabelled: Path, classifier: Classifier
-) -> None:
-    predictions = classifier.classify(TILES[:18])
+def test_show_of_rows_without_labels_gives_the_answers_of_the_model(run: Run, unlabelled: Path) -> None:
+    probabilities = load_ensemble(["digits"])(TILES[:18])
+    digits, confidences = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
     titles = re.findall(r"row (\d+): read as (\d), (\d+) %", run(unlabelled).text)
-    assert [(int(row), int(answer)) for row, answer, _ in titles] == list(enumerate(predictions.digits.tolist()))
-    assert [int(p) for *_, p in titles] == [min(99, int(100 * c)) for c in predictions.confidences.tolist()]
+    assert [(int(row), int(answer)) for row, answer, _ in titles] == list(enumerate(digits))
+    assert [int(p) for *_, p in titles] == [min(99, int(100 * c)) for c in confidences]
     assert run(unlabelled, "--model", "digits").text == run(unlabelled).text
 
 

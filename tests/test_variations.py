@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_digits.variations import STEPS, vary
+from edge_digits.variations import AGAIN, STEPS, UNSURE, ask_again, vary
 
 
 def test_first_variation_is_the_tile_itself(tiles):
@@ -49,3 +49,49 @@ def test_white_stays_white_and_nothing_overflows():
 def test_variation_that_there_is_not_is_refused(tiles):
     with pytest.raises(IndexError):
         vary(tiles[:1], len(STEPS))
+
+
+# ---- Asking again
+
+
+def test_what_is_unsure_is_asked_again_and_nothing_else(tiles):
+    chosen = tiles[:6].copy()
+    first = np.full((6, 10), (1 - 0.9) / 9, np.float32)
+    first[:, 3] = 0.9
+    first[[1, 4], 3] = UNSURE - 0.01
+    asked = []
+
+    def classify(varied):
+        asked.append(varied)
+        return np.repeat(np.eye(10, dtype=np.float32)[[5, 6]], AGAIN - 1, axis=0)
+
+    before = first.copy()
+    answers = ask_again(chosen, first, classify)
+    (varied,) = asked
+    assert (varied == np.concatenate([vary(chosen[[i]], number) for i in (1, 4) for number in range(1, AGAIN)])).all()
+    np.testing.assert_array_equal(first, before)
+    np.testing.assert_array_equal(answers[[0, 2, 3, 5]], first[[0, 2, 3, 5]])
+    for row, digit in ((1, 5), (4, 6)):
+        expected = (first[row] + (AGAIN - 1) * np.eye(10)[digit]) / AGAIN
+        np.testing.assert_allclose(answers[row], expected, atol=1e-6)
+
+
+def test_what_is_all_unsure_is_asked_in_parts_with_the_same_answers(tiles):
+    chosen = tiles[:: len(tiles) // 90]
+
+    def classify(varied):
+        counts = np.stack([(varied.sum(axis=(1, 2)) % k) + 1 for k in range(2, 12)], axis=1)
+        return (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    unsure = np.full((len(chosen), 10), 0.1, np.float32)
+    together = ask_again(chosen, unsure, classify)
+    alone = [ask_again(chosen[i : i + 1], unsure[:1], classify)[0] for i in range(len(chosen))]
+    np.testing.assert_array_equal(together, alone)
+    assert len({row.tobytes() for row in together}) > 80
+
+
+def test_where_all_is_sure_nobody_is_asked(tiles):
+    sure = np.eye(10, dtype=np.float32)[[1, 2]]
+    assert ask_again(tiles[:2], sure, lambda _: pytest.fail("asked")) is sure
+    none = np.zeros((0, 10), np.float32)
+    assert ask_again(tiles[:0], none, lambda _: pytest.fail("asked")) is none

@@ -129,22 +129,26 @@ class Classifier:
 
 
 def load_ensemble(
-    models: Sequence[str | Path], engine: EngineName = "auto", variations: int = 1
+    models: Sequence[str | Path], engine: EngineName = "auto", variations: int | None = None
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Tiles (n, 28, 28) → the mean of the probabilities of all `models`, (n, 10); threads may share it.
 
-    Each model is asked about the first `variations` of `variations.STEPS`, 1 for the tiles as they are.
+    Each model is asked about the first `variations` of `variations.STEPS`, 1 for the tiles as they are; None for the
+    tiles as they are, and again where that answer is unsure (`variations.ask_again`).
     """
-    from edge_digits.variations import vary
+    from edge_digits.variations import ask_again, vary
 
     classifiers = [Classifier(model, engine=engine) for model in models]
 
     def classify(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        varied = [vary(tiles, number) for number in range(variations)]
+        varied = [vary(tiles, number) for number in range(variations or 1)]
         answers = [classifier.classify(some).probabilities for classifier in classifiers for some in varied]
         return answers[0] if len(answers) == 1 else np.mean(answers, axis=0, dtype=np.float32)
 
-    return classify
+    def classify_steadily(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return ask_again(tiles, classify(tiles), classify)
+
+    return classify_steadily if variations is None else classify
 
 
 def _remake(model: str | Path, threads: int, engine: EngineName) -> Classifier:

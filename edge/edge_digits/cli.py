@@ -89,9 +89,13 @@ MODELS_PACKAGE = Path("models/edge_digits_models")
 Models = Annotated[list[str], typer.Option("--model", help="As often as you like: several models are averaged.")]
 Engine = Annotated[EngineChoice, typer.Option(help="auto: numpy where onnxruntime cannot be loaded.")]
 Variations = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--tta", min=1, max=11, help="Average over so many small shifts and turns of each tile, itself included."
+        "--tta",
+        min=1,
+        max=11,
+        help="Average over so many small shifts and turns of each tile, itself included.",
+        show_default="9, of those that are less than 80 % sure",
     ),
 ]
 Output = Annotated[str, typer.Option("-o", "--output", help="Where to write; - is stdout.")]
@@ -345,7 +349,7 @@ def submit(
     output: Output = "submission.csv",
     model: Models = ["digits"],  # noqa: B006 – typer copies it
     engine: Engine = EngineChoice.auto,
-    tta: Variations = 1,
+    tta: Variations = None,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also write those of all ten digits.")] = False,
     force: Force = False,
 ) -> None:
@@ -371,7 +375,7 @@ def evaluate(
     table: Annotated[str, typer.Argument(metavar="LABELLED_CSV", help="With labels, as train.csv; - is stdin.")],
     model: Models = ["digits"],  # noqa: B006 – typer copies it
     engine: Engine = EngineChoice.auto,
-    tta: Variations = 1,
+    tta: Variations = None,
     at_least: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Exit with 5 when the accuracy is lower: with --trained-on, on unseen rows."),

@@ -28,6 +28,7 @@ from edge_digits.points import part_points
 from edge_digits.reading import Digit, Reading, Record, Rejected, error_record
 from edge_digits.slashes import set_slashes_apart
 from edge_digits.tiles import BOX, SIDE, frame, stroke_width
+from edge_digits.variations import ask_again
 from edge_digits.ways import Part, are_digits, best_way, find_ways
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ class Reader:
         if tile is None:
             parts, slashes = set_slashes_apart([part for whole in wholes for part in self._cut(whole)])
             found = replace(found, rejected=(*found.rejected, *slashes))
+        parts = self._ask_again(parts, framed=tile is None)
         answers = [(part, int(part.probabilities.argmax()), float(part.probabilities.max())) for part in parts]
         return Trace(image, found.ink, tuple(parts), self._reading(answers, found.rejected))
 
@@ -198,13 +200,30 @@ class Reader:
         """What the network says of each region, framed; `tiles`, (n, 28, 28), where they are already."""
         if not regions:
             return []
-        framed = np.stack([frame(region.ink) for region in regions]) if tiles is None else tiles
-        said = self.classifier.classify(framed)
-        probabilities = said.probabilities
-        scores = [None] * len(framed) if said.digit_scores is None else said.digit_scores.tolist()
-        if tiles is None:  # a tile as it is gets the answer that its CSV row would get
-            probabilities = temper(probabilities, self.classifier.picture_temperature)
-        return [Part(*each) for each in zip(regions, framed, probabilities, scores, strict=True)]
+        asked = np.stack([frame(region.ink) for region in regions]) if tiles is None else tiles
+        said = self.classifier.classify(asked)
+        probabilities = self._temper(said.probabilities, framed=tiles is None)
+        scores = [None] * len(asked) if said.digit_scores is None else said.digit_scores.tolist()
+        return [Part(*each) for each in zip(regions, asked, probabilities, scores, strict=True)]
+
+    def _temper(self, probabilities: NDArray[np.float32], framed: bool) -> NDArray[np.float32]:
+        """Those of framed tiles; a tile as it is gets the answer that its CSV row would get."""
+        return temper(probabilities, self.classifier.picture_temperature) if framed else probabilities
+
+    def _ask_again(self, parts: Sequence[Part], framed: bool) -> list[Part]:
+        """The parts, with a steadier answer where the first was unsure and a digit is likely."""
+        asked = [i for i, part in enumerate(parts) if not self._is_none(part, something_else=False)]
+        if not asked:
+            return list(parts)
+
+        def classify(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return self._temper(self.classifier.classify(tiles).probabilities, framed)
+
+        tiles, first = (np.stack([getattr(parts[i], name) for i in asked]) for name in ("tile", "probabilities"))
+        answers = list(parts)
+        for i, probabilities in zip(asked, ask_again(tiles, first, classify), strict=True):
+            answers[i] = replace(parts[i], probabilities=probabilities)
+        return answers
 
     def _are_none(self, parts: Sequence[Part]) -> list[bool]:
         """Of each part, in reading order, whether its digit score says that it is no digit, by what is around it."""
