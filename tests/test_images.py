@@ -696,7 +696,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / "pics" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png)
-    (tmp_path / "pics/notes.png").write_bytes(b"these are notes")
+    (tmp_path / "pics/notes.md").write_bytes(b"these are notes")
     (tmp_path / "pics/sub/Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
     (tmp_path / "pics/sub/circle").symlink_to("..")
     (tmp_path / "pics/sub/deep/circle").symlink_to("../..")
@@ -719,7 +719,19 @@ def test_folder_gives_its_pictures_in_natural_order(pictures: Path, argument: st
     items = list(search)
     assert [item.source for item in items] == [f"{argument.rstrip('/')}/{name}" for name in IN_ORDER]
     assert all(item.load().shape == RGB.shape for item in items)
-    assert search.skipped == 5  # notes.png, Thumbs.db, two broken links, the pipe
+    assert search.skipped == 5  # notes.md, Thumbs.db, two broken links, the pipe
+
+
+def test_what_is_named_as_a_picture_and_is_none_is_told(pictures: Path) -> None:
+    (pictures / "pics/IMG3.JPEG").touch()
+    (pictures / "pics/sub/lost.tif").symlink_to("nowhere")
+    (pictures / "pics/sub/loop.bmp").symlink_to("loop.bmp")
+    found = {item.source: item for item in find_pictures(["pics"])}
+    assert set(found) == {f"pics/{name}" for name in (*IN_ORDER, "IMG3.JPEG", "sub/lost.tif", "sub/loop.bmp")}
+    for name, reason in (("IMG3.JPEG", "empty"), ("sub/lost.tif", "does not exist"), ("sub/loop.bmp", "link")):
+        with pytest.raises(ImageError, match=rf"pics/{name}: .*{reason}"):
+            found[f"pics/{name}"].load()
+    assert sources("pics/*.JPEG") == ["pics/IMG3.JPEG"]
 
 
 def test_current_and_absolute_folders_keep_their_names(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -736,8 +748,8 @@ def test_folder_is_searched_only_as_far_as_is_asked(pictures: Path) -> None:
 
 
 def test_file_is_itself_and_arguments_keep_their_order(pictures: Path) -> None:
-    assert sources("pics/img2.png", "pics/.hidden.png", "pics/img2.png", "pics/notes.png") == [
-        "pics/img2.png", "pics/.hidden.png", "pics/img2.png", "pics/notes.png",
+    assert sources("pics/img2.png", "pics/.hidden.png", "pics/img2.png", "pics/notes.md") == [
+        "pics/img2.png", "pics/.hidden.png", "pics/img2.png", "pics/notes.md",
     ]  # fmt: skip
 
 

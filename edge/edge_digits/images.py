@@ -20,6 +20,7 @@ import numpy.typing as npt
 from edge_digits.errors import ImageError
 from edge_digits.image_headers import (
     HEAD_BYTES,
+    PICTURE_FORMATS,
     Header,
     PictureFormat,
     RefusedError,
@@ -382,13 +383,16 @@ class PictureSource:
         return _decode(read_bytes(self.path), self.source, max_pixels)
 
 
+_SUFFIXES = {*(known.extension for known in PICTURE_FORMATS), ".jpeg", ".tif", ".pgm", ".pbm", ".pnm"}
+
+
 def find_pictures(arguments: Sequence[str]) -> PictureSearch:
     """The pictures that PATH arguments stand for, in order, found while they are asked for.
 
     A file is itself. A folder is searched with all below it, in natural order (img2 before img10), and a pattern
     (`*`, `?`, `[…]`, `**` for any depth) likewise, unless a file has just this name: hidden files are left out there,
-    and files without a picture's signature are passed over. `-` is standard input. What gives no picture gives an
-    item with an error.
+    and files that have neither a picture's signature nor its name are passed over. `-` is standard input. What gives no
+    picture gives an item with an error.
     """
     return PictureSearch(arguments)
 
@@ -449,12 +453,13 @@ class PictureSearch(Iterator[PictureSource]):
                         waiting += [_join(path, name) for name in reversed(_names(path))]
                 elif not seen.first_match(path):
                     continue
-                elif stat.S_ISREG(status.st_mode) and _has_signature(path):
+                elif stat.S_ISREG(status.st_mode) and (_has_signature(path) or _is_named_picture(path)):
                     yield PictureSource(path, path)
                 else:
                     self.skipped += 1
             except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ELOOP):  # a link that leads nowhere
+                is_broken_link = error.errno in (errno.ENOENT, errno.ELOOP)
+                if is_broken_link and not _is_named_picture(path):
                     self.skipped += 1
                 else:
                     yield PictureSource(path, None, _path_reason(error, path))
@@ -480,6 +485,11 @@ class _Seen:
         before = len(self._matches)
         self._matches.add(path)
         return len(self._matches) > before
+
+
+def _is_named_picture(path: str) -> bool:
+    """Whether a person would miss it: an empty .png, say, is told of, not passed over."""
+    return Path(path).suffix.lower() in _SUFFIXES
 
 
 def _has_signature(path: str) -> bool:
