@@ -142,3 +142,17 @@ def test_an_event_is_a_line_of_json_and_of_text() -> None:
     assert list(json.loads(event.json())) == ["event", "id", "text", "box", "time", "frame", "confidence"]
     assert "\n" not in event.json()
     assert event.line().split() == ["12.43", "changed", "#3", "4017"]
+
+
+def test_a_number_that_goes_digit_by_digit_is_gone_as_it_was_told():
+    whole = _number("1014")
+    events = _tell([whole] * 20 + [whole[:3]] * 4 + [whole[:2]] * 4 + [whole[:1]] * 4 + [[]] * 20)
+    assert _said(events) == [("appeared", 1, "1014"), ("gone", 1, "1014")]
+    assert events[1].box == events[0].box == (100, 100, 3 * 36 + 24, 40)
+    assert events[1].confidence == events[0].confidence == pytest.approx(0.87)
+
+
+def test_the_box_of_a_number_that_is_gone_is_where_it_was_last():
+    moved = [_number("45", x=109)]
+    events = _tell([_number("45")] * 20 + moved * 5 + [[]] * 20)
+    assert [event.box[0] for event in events] == [100, 109]

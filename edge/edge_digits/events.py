@@ -62,20 +62,9 @@ class Number:
     id: int = 0
     """0 until it is told."""
     told: str | None = None
+    told_digits: Sequence[Seen] = ()
+    """When it last said what was told."""
     missing: bool = False
-
-    @property
-    def box(self) -> Box:
-        """Around its digits."""
-        boxes = [digit.box for _, digit in self.digits]
-        left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-        right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
-        return left, top, right - left, bottom - top
-
-    @property
-    def confidence(self) -> float:
-        """Of its least sure digit."""
-        return min(digit.confidence for _, digit in self.digits)
 
 
 class Chronicle:
@@ -113,8 +102,10 @@ class Chronicle:
                 if number.told is None:
                     self._ids += 1
                     number.id = self._ids
-                number.told = number.text
+                number.told, number.told_digits = number.text, number.digits
                 events.append(self._event(kind, number, time, frame))
+            elif number.text == number.told:
+                number.told_digits = number.digits
         self._numbers = numbers + [number for number in missed if number.since > held]
         return events
 
@@ -138,10 +129,10 @@ class Chronicle:
         pairs = []
         for index, members in enumerate(groups):
             mine = {track for track, _ in members}
-            place = Number(list(members), 0.0, "").box
+            place = _around(members)
             for order, number in enumerate(self._numbers):
                 shared = len(mine & {track for track, _ in number.digits})
-                share = covered(place, number.box)
+                share = covered(place, _around(number.digits))
                 if shared or share >= SAME_PLACE:
                     pairs.append((-shared, number.told is None, -share, order, index))
         matched: dict[int, Number] = {}
@@ -154,7 +145,15 @@ class Chronicle:
 
     @staticmethod
     def _event(kind: Literal["appeared", "changed", "gone"], number: Number, time: float, frame: int) -> Event:
-        return Event(kind, number.id, number.told or "", number.box, time, frame, number.confidence)
+        confidence = min(digit.confidence for _, digit in number.told_digits)
+        return Event(kind, number.id, number.told or "", _around(number.told_digits), time, frame, confidence)
+
+
+def _around(digits: Sequence[Seen]) -> Box:
+    boxes = [digit.box for _, digit in digits]
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    return left, top, right - left, bottom - top
 
 
 def group(digits: Iterable[Seen]) -> list[list[Seen]]:
