@@ -182,10 +182,15 @@ def test_what_is_not_tiles_is_a_value_error(classifier: Classifier, bad: object)
         classifier.classify(bad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("threads", [0, -1])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
 def test_threads_must_be_one_or_more(threads: int) -> None:
     with pytest.raises(ValueError, match="threads"):
         Classifier(threads=threads)
+
+
+def test_an_engine_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="engine must be one of auto, onnxruntime, numpy, not 'Numpy'"):
+        Classifier(engine="Numpy")  # type: ignore[arg-type]
 
 
 def test_it_can_be_pickled(classifier: Classifier, tiles: Tiles) -> None:

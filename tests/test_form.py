@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def test_the_likeliest_digits_that_the_pattern_allows_are_read(pattern: str, exp
     ("pattern", "reason"),
     [
         ("", "there is no digit in it"), (":", "there is no digit in it"), ("abc", "'a' at 1"), (r"\d{2", r"'{' at 3"),
-        (r"\w+", r"'\\\\' at 1"), ("[9-0]", "bad character range"), (r"\d{5,2}", "repeats more than"),
+        (r"\w+", r"'\\\\' at 1"), ("[9-0]", "bad character range"), (r"\d{5,2}", r"\{5,2\} ends below where it begins"),
+        (r"\d{4", r"--pattern '\\d{4': '{' at 3"),
         (r"\d{9999}", "repeats more than 1,000 times"), (r"\d|\d", "at 3"), ("[^0]", r"'\[' at 1"), ("{2}", "at 1"),
     ],
 )  # fmt: skip
@@ -61,9 +63,9 @@ def test_a_pattern_that_is_none_is_refused_with_the_place(pattern: str, reason: 
         Form.of_pattern(pattern)
 
 
-@pytest.mark.parametrize("count", [0, -1, 1001])
-def test_a_count_that_cannot_be_is_refused(count: int) -> None:
-    with pytest.raises(UsageError, match=f"--count {count}: it must be 1 to 1,000"):
+@pytest.mark.parametrize("count", [0, -1, 1001, True, "4", 4.0])
+def test_a_count_that_cannot_be_is_refused(count: Any) -> None:
+    with pytest.raises(UsageError, match=f"--count {count}: it must be a whole number, 1 to 1,000"):
         Form.of_count(count)
 
 

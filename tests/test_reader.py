@@ -80,6 +80,22 @@ def test_a_path_the_bytes_and_the_array_read_the_same(reader: Reader, tmp_path: 
     assert reader.read(path) == reader.read(str(path)) == reader.read(path.read_bytes()) == reading
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"min_confidence": 1.1},
+        {"min_confidence": float("nan")},
+        {"min_confidence": -3},
+        {"max_digits": -1},
+        {"max_pixels": 0},
+    ],
+    ids=str,
+)
+def test_a_limit_that_is_none_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(limits))}.* must be"):
+        Reader(**limits)  # type: ignore[arg-type]
+
+
 def test_reading_an_array_leaves_it_as_it_was(reader: Reader) -> None:
     image = write_number("4017", light_on_dark=True).image
     before = image.copy()
@@ -151,7 +167,7 @@ def test_a_missing_model_is_a_model_error() -> None:
 
 
 def test_min_confidence_moves_digits_to_the_rejected(tiles: Tiles) -> None:
-    everything, sure, nothing = Reader(min_confidence=0), Reader(min_confidence=0.99), Reader(min_confidence=1.1)
+    everything, sure, nothing = Reader(min_confidence=0), Reader(min_confidence=0.99), Reader(min_confidence=1)
     moved = 0
     for number, index in enumerate(some(60, seed=20)):
         image = compose([[index]], height=30, seed=number, kind="noisy").image

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,10 @@ class Classifier:
     """
 
     def __init__(self, model: str | Path = "digits", *, threads: int = 1, engine: EngineName = "auto") -> None:
-        if threads < 1:
+        if not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
+        if engine not in get_args(EngineName):
+            raise ValueError(f"engine must be one of {', '.join(get_args(EngineName))}, not {engine!r}")
         self._arguments = (model, threads, engine)
         file = load_model_file(model)
         self.name = file.name

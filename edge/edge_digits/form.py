@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from edge_digits.errors import UsageError
 from edge_digits.ways import Part, Way
@@ -61,8 +62,8 @@ class Form:
     @classmethod
     def of_count(cls, count: int) -> Form:
         """So many digits. Raises UsageError where that is none."""
-        if not 1 <= count <= MOST:
-            raise UsageError(f"--count {count}: it must be 1 to {MOST:,}")
+        if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= MOST:
+            raise UsageError(f"--count {count}: it must be a whole number, 1 to {MOST:,}")
         return cls(f"--count {count}", [Place(frozenset(range(10)))] * count)
 
     @classmethod
@@ -76,7 +77,7 @@ class Form:
             assert token is not None
             if token["bad"]:
                 raise UsageError(
-                    f"--pattern {pattern!r}: {token['bad']!r} at {at + 1} is none of \\d, [0-9], digits, "
+                    f"--pattern {_quoted(pattern)}: {token['bad']!r} at {at + 1} is none of \\d, [0-9], digits, "
                     "{2}, {2,4}, ?, + and *, nor a mark"
                 )
             at = token.end()
@@ -87,7 +88,7 @@ class Form:
             else:
                 places += _repeated(Place(_digits(pattern, token)), times, pattern)
         if not places:
-            raise UsageError(f"--pattern {pattern!r}: there is no digit in it, such as \\d{{4}}")
+            raise UsageError(f"--pattern {_quoted(pattern)}: there is no digit in it, such as \\d{{4}}")
         return cls(f"--pattern {pattern}", places, marks)
 
     def fit(self, regions: Sequence[Sequence[Way]]) -> Fit | None:
@@ -156,8 +157,13 @@ def _digits(pattern: str, token: re.Match[str]) -> frozenset[int]:
     try:
         matching = re.compile(f"[{token['set']}]")
     except re.error as error:
-        raise UsageError(f"--pattern {pattern!r}: [{token['set']}]: {error}") from error
+        raise UsageError(f"--pattern {_quoted(pattern)}: [{token['set']}]: {error}") from error
     return frozenset(digit for digit in range(10) if matching.match(str(digit)))
+
+
+def _quoted(pattern: str) -> str:
+    """On one line, but with the backslashes as they were typed."""
+    return repr(pattern).replace("\\\\", "\\")
 
 
 def _repeated(place: Place, times: re.Match[str] | None, pattern: str) -> list[Place]:
@@ -169,6 +175,8 @@ def _repeated(place: Place, times: re.Match[str] | None, pattern: str) -> list[P
         return {"?": [optional], "+": [place, endless], "*": [endless]}[times[0]]
     least = int(times[1])
     most = least if times[2] is None else int(times[3]) if times[3] else None
-    if max(least, most or 0) > MOST or (most is not None and most < least):
-        raise UsageError(f"--pattern {pattern!r}: {times[0]} repeats more than {MOST:,} times, or less than no times")
+    if max(least, most or 0) > MOST:
+        raise UsageError(f"--pattern {_quoted(pattern)}: {times[0]} repeats more than {MOST:,} times")
+    if most is not None and most < least:
+        raise UsageError(f"--pattern {_quoted(pattern)}: {times[0]} ends below where it begins")
     return [place] * least + ([endless] if most is None else [optional] * (most - least))

@@ -98,7 +98,8 @@ class Reader:
 
     `min_confidence` is 0.35 if it is not given, 0.5 where the model does not tell what is no digit, and 0 for a form.
 
-    Raises ModelError where the model is missing, damaged or not of the contract, UsageError for a form that is none.
+    Raises ModelError where the model is missing, damaged or not of the contract, UsageError for a form that is none,
+    ValueError for a limit that is none.
     """
 
     def __init__(
@@ -114,6 +115,10 @@ class Reader:
     ) -> None:
         if count is not None and pattern is not None:
             raise UsageError("--count and --pattern exclude each other: a pattern says how many digits there are")
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence must be 0 to 1, not {min_confidence}")
+        if max_pixels < 1 or max_digits < 1:
+            raise ValueError(f"max_pixels and max_digits must be 1 or more, not {max_pixels} and {max_digits}")
         self._form, self._count = _known_form(count, pattern), count
         self.classifier = Classifier(model, engine=engine)
         if min_confidence is None:
@@ -124,6 +129,8 @@ class Reader:
 
     def read(self, image: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> Reading:
         """What a picture says: a path, the bytes of a picture file, or an array, (H, W) or (H, W, 3) uint8, BGR.
+
+        Arrays of other kinds are taken as `load_image` takes them.
 
         Raises ImageError where it cannot be read, ValueError where the array is no image.
         """
