@@ -379,6 +379,30 @@ def test_submit_averages_over_small_shifts_and_turns(run: Run, table: Path) -> N
     assert run("submit", table, "-o", "-", "--tta", 0).code == 2
 
 
+def test_no_output_replaces_its_own_input(run: Run, table: Path, number: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(table)
+    before = table.read_bytes(), number.read_bytes()
+    for command in (
+        ("submit", table, "-o", table),
+        ("submit", table, "-o", tmp_path / "link.csv"),
+        ("show", table, "-o", table),
+        ("classify", number, "-o", number),
+        ("webcam", number, "-o", number, "--no-window"),
+    ):
+        done = run(*command, "--force")
+        assert done.code == 2
+        assert "is read, so it cannot be written to" in done.err or "PNG" in done.err
+    assert (table.read_bytes(), number.read_bytes()) == before
+
+
+@pytest.mark.parametrize("name", ["s.csv.gz", "S.CSV.ZIP"])
+def test_a_submission_is_not_written_under_a_name_that_says_packed(run: Run, table: Path, name: str) -> None:
+    done = run("submit", table, "-o", name)
+    assert done.code == 2
+    assert f"{name}: a submission is written as plain CSV" in done.err
+    assert not Path(name).exists()
+
+
 def test_submit_asks_again_where_the_first_answer_is_unsure(run: Run, tmp_path: Path) -> None:
     """Of a digit between two, and of nothing else."""
     tiles = mnist()[0][TABLE_ROWS].copy()

@@ -303,7 +303,7 @@ def classify(
 
     if show and format is not RecordFormat.text:
         raise UsageError(f"--show prints for people to look at: it does not go with --format {format.value}")
-    check_output(output, force=force)
+    check_output(output, force=force, inputs=paths)
     reader = Reader(
         model,
         min_confidence=min_confidence,
@@ -362,7 +362,9 @@ def submit(
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import submit
 
-    check_output(output, force=force)
+    if output.lower().endswith((".gz", ".zip")):
+        raise UsageError(f"{output}: a submission is written as plain CSV: name a .csv")
+    check_output(output, force=force, inputs=tables)
     classify = load_ensemble(model, engine.value, tta)
     with ProgressLine("bytes", output) as progress, open_output(output, force=force) as out:
         rows = submit(tables, classify, out, probabilities=probabilities, progress=progress.update)
@@ -503,7 +505,7 @@ def show(
         from edge_digits.sheet import check_png, draw_sheet, encode_png
 
         check_png(output, terminal=terminal)
-        check_output(output, force=force)
+        check_output(output, force=force, inputs=[table])
     with ProgressLine("bytes", output or "-") as progress:
         found = chosen.read(AnyTableReader(table), progress.update)
     models = model or (["digits"] if found.labels is None else [])
@@ -576,7 +578,7 @@ def webcam(
         raise UsageError("SOURCE and --source are the same: give one")
     source = source if source is not None else source_option if source_option is not None else "0"
     if output is not None:
-        check_output(output, force=force)
+        check_output(output, force=force, inputs=[source])
     opening = SourceSettings(parse_size(size) if size else None, fps, retries)
     view = View(rotate, mirror, parse_roi(roi) if roi else None)
     before = recorded_settings(source)  # of what --record has kept

@@ -8,12 +8,12 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
-from edge_digits.errors import OutputError, OutputExistsError
+from edge_digits.errors import OutputError, OutputExistsError, UsageError
 
 # Linux names of streams that are open already. Opening these would truncate a file that the shell has redirected to.
 _STREAM = r"/dev/(?P<name>stdin|stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<fd>\d{1,9})"
@@ -23,11 +23,14 @@ _STREAM_FD = {"stdin": 0, "stdout": 1, "stderr": 2}
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
-def check_output(path: str, *, force: bool) -> None:
+def check_output(path: str, *, force: bool, inputs: Iterable[str] = ()) -> None:
     """Refuses an output before any work is done for it: the reasons of `open_output`, without leaving a trace.
 
-    Raises OutputExistsError, or OutputError for a folder that is missing or closed to us.
+    Raises OutputExistsError, OutputError for a folder that is missing or closed to us, or UsageError where it is one of
+    `inputs`, which --force must not replace.
     """
+    if any(_are_same_file(path, given) for given in inputs):
+        raise UsageError(f"{path}: is read, so it cannot be written to, too: name another output")
     with _explained(path, all_errors=True):
         if not _is_written_through(path):
             temp = _name_beside(_target(path, force), "")
@@ -35,6 +38,13 @@ def check_output(path: str, *, force: bool) -> None:
                 _create(temp)
             finally:
                 temp.unlink(missing_ok=True)
+
+
+def _are_same_file(one: str, other: str) -> bool:
+    try:
+        return "-" not in (one, other) and not _is_written_through(one) and Path(one).samefile(other)
+    except (OSError, ValueError):  # one is not there, or no path
+        return False
 
 
 def make_folder(path: Path) -> None:

@@ -386,8 +386,10 @@ def _header_fault(line: bytes, names: tuple[str, ...]) -> str | None:
         return f"numbers where {expected}"
     if any(cell.lower() == "imageid" for cell in cells):
         return f"it has an ImageId column; {expected}, as in Kaggle's own files"
-    if not labelled and "label" in cells:
+    if cells == ["label", *_PIXELS]:
         return "it has a label column: use edge-digits evaluate"
+    if not labelled and "label" in cells:
+        return f"it has a label column, but is not as Kaggle's train.csv, which edge-digits evaluate reads; {expected}"
     if labelled and cells == list(_PIXELS):
         return "it has no label column, so there is nothing to compare with: edge-digits submit is for such files"
     if len(cells) != len(names):
@@ -466,7 +468,10 @@ def _unquoted(cell: str) -> str:
 
 def _shown(text: str) -> str:
     """Quoted, on one line, and short enough for an error."""
-    return ascii(text if len(text) <= 20 else text[:19] + "…")
+    if len(text) <= 20:
+        return ascii(text)
+    quoted = ascii(text[:19])
+    return f"{quoted[:-1]}…{quoted[-1]}"
 
 
 def _columns(cells: list[str]) -> str:
