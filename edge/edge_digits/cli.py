@@ -388,7 +388,7 @@ def evaluate(
     ] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to print.")] = ReportFormat.text,
 ) -> None:
-    """Measure a model on labelled rows. Where they are those that it was trained on, the figure says so.
+    """Measure a model on labelled rows. Where they are all those that it was trained on, the figure says so.
 
     Example: edge-digits evaluate labelled.csv --trained-on train.csv --at-least 0.99
     """
