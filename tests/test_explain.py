@@ -149,7 +149,7 @@ def test_rejected_ink_is_told_by_its_reasons(reader: Reader) -> None:
     noise = np.clip(np.random.default_rng(0).normal(128, 40, (300, 400)), 0, 255).astype(np.uint8)
     [said] = words(reader, noise)
     assert said.startswith("rejected: noise (")
-    strict = Reader(min_confidence=1.1)
+    strict = Reader(min_confidence=1)
     trace = strict.trace(write_number("40").image)
     explained = explain(trace)
     assert explained.words == ("rejected: unsure (2)",)
@@ -264,7 +264,7 @@ def test_any_picture_with_any_name_has_a_sheet(reader: Reader, shape: tuple[int,
 
 def test_a_rejected_tile_is_marked(reader: Reader) -> None:
     image = write_number("4").image
-    trace = Reader(min_confidence=1.1).trace(image)
+    trace = Reader(min_confidence=1).trace(image)
     orange = (draw_explanation("a.png", trace, explain(trace)) == (0, 90, 200)).all(axis=2).sum()
     assert orange > 4 * 28 * 6
     assert not (sheet(reader, image) == (0, 90, 200)).all(axis=2).any()

@@ -44,7 +44,7 @@ def records(reader: Reader) -> list[dict[str, Any]]:
         *(blank(kind, 200, 300) for kind in ("white", "noisy", "squared")),
         np.random.default_rng(0).integers(0, 256, (200, 300), np.uint8),
     ]
-    strict = Reader(min_confidence=1.1)
+    strict = Reader(min_confidence=1)
     found = [reader.read(image).record(f"{number}.png") for number, image in enumerate(images)]
     found += [reader.read(images[0]).record("-", top) for top in range(1, 11)]
     return [*found, strict.read(images[1]).record("a\nb/ü.png"), error_record("x", "does not exist")]
