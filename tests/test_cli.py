@@ -395,6 +395,17 @@ def test_no_output_replaces_its_own_input(run: Run, table: Path, number: Path, t
     assert (table.read_bytes(), number.read_bytes()) == before
 
 
+def test_no_recording_replaces_the_one_that_is_read(run: Run, number: Path) -> None:
+    assert run("webcam", number, "--no-window", "--record", "rec").code == 0
+    before = {path.name: path.read_bytes() for path in Path("rec").iterdir()}
+    Path("link").symlink_to("rec")
+    for source in ("rec", "link", "rec/*.png"):
+        done = run("webcam", source, "--no-window", "--record", "rec", "--force")
+        assert done.code == 2
+        assert "rec: is read, so it cannot be recorded to" in done.err
+    assert {path.name: path.read_bytes() for path in Path("rec").iterdir()} == before
+
+
 @pytest.mark.parametrize("name", ["s.csv.gz", "S.CSV.ZIP"])
 def test_a_submission_is_not_written_under_a_name_that_says_packed(run: Run, table: Path, name: str) -> None:
     done = run("submit", table, "-o", name)

@@ -114,6 +114,46 @@ def test_a_recording_replaces_a_recording_and_nothing_else(tmp_path: Path) -> No
     assert not is_recording(tmp_path / "mine")
 
 
+def test_a_recording_is_kept_where_no_frame_comes_to_replace_it(tmp_path: Path) -> None:
+    folder = tmp_path / "rec"
+    _run(Frames([1] * 5), record=folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    _run(Frames([]), record=folder, force=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    _run(Frames([]), record=tmp_path / "new")
+    assert is_recording(tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "line", ["[1]", "null", '{"file": 5}', '{"file": ""}', '{"file": ".."}', '{"file": "sub"}', "\udcff"]
+)
+def test_a_damaged_recording_is_replaced_and_skips_what_tells_of_no_frame(tmp_path: Path, line: str) -> None:
+    folder = tmp_path / "rec"
+    _run(Frames([1] * 3), record=folder)
+    (folder / "sub").mkdir()
+    with (folder / "frames.jsonl").open("a", errors="surrogateescape") as lines:
+        lines.write(line + "\n")
+    notes: list[str] = []
+    with open_source(str(folder), note=notes.append) as source:
+        assert [frame.number for frame in source if frame] == [0, 1, 2]
+    assert len(notes) == 1
+    _run(Frames([1] * 2), record=folder, force=True)
+    assert sorted(path.name for path in folder.glob("*.png")) == ["000000.png", "000001.png"]
+    assert (folder / "sub").is_dir()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stable": None}, {"stable": "y"}, {"stable": float("nan")}, {"fps": "x"}, {"fps": True}], ids=str
+)
+def test_settings_of_a_recording_that_are_no_numbers_are_told(tmp_path: Path, wrong: dict[str, object]) -> None:
+    folder = tmp_path / "rec"
+    _run(Frames([1] * 2), record=folder)
+    about = json.loads((folder / "recording.json").read_text())
+    (folder / "recording.json").write_text(json.dumps(about | wrong))
+    with pytest.raises(SourceError, match=rf"recording\.json: is damaged: its {next(iter(wrong))} is"):
+        recorded_settings(str(folder))
+
+
 def test_a_recording_that_was_cut_short_or_damaged_gives_what_it_has(tmp_path: Path) -> None:
     folder = tmp_path / "rec"
     _run(Frames([1] * 5), record=folder)

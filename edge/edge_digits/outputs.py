@@ -29,7 +29,7 @@ def check_output(path: str, *, force: bool, inputs: Iterable[str] = ()) -> None:
     Raises OutputExistsError, OutputError for a folder that is missing or closed to us, or UsageError where it is one of
     `inputs`, which --force must not replace.
     """
-    if any(_are_same_file(path, given) for given in inputs):
+    if any(are_same_file(path, given) for given in inputs):
         raise UsageError(f"{path}: is read, so it cannot be written to, too: name another output")
     with _explained(path, all_errors=True):
         if not _is_written_through(path):
@@ -40,7 +40,8 @@ def check_output(path: str, *, force: bool, inputs: Iterable[str] = ()) -> None:
                 temp.unlink(missing_ok=True)
 
 
-def _are_same_file(one: str, other: str) -> bool:
+def are_same_file(one: str, other: str) -> bool:
+    """Whether two paths lead to one file or folder that is there; no stream and no device is one."""
     try:
         return "-" not in (one, other) and not _is_written_through(one) and Path(one).samefile(other)
     except (OSError, ValueError):  # one is not there, or no path

@@ -9,6 +9,7 @@ events.jsonl     what was told
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -19,7 +20,7 @@ import edge_digits
 from edge_digits.errors import ImageError, OutputError, OutputExistsError, SourceError
 from edge_digits.events import Event
 from edge_digits.images import load_image
-from edge_digits.outputs import open_output
+from edge_digits.outputs import make_folder, open_output
 from edge_digits.sheet import encode_png
 from edge_digits.steady import Look
 from edge_digits.video import FOLDER_FPS, Frame, Note, Source
@@ -32,24 +33,27 @@ class Keeper:
     """Writes a recording, frame by frame: whatever ends it, what is listed in it is whole."""
 
     def __init__(self, folder: Path, about: dict[str, Any], *, force: bool) -> None:
-        """`about`: what is needed to read it the same way again. Raises OutputExistsError, OutputError."""
-        self._folder = folder
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is no folder")
-        if folder.exists() and any(folder.iterdir()):
-            if not force or not is_recording(folder):
-                advice = "--force replaces it" if is_recording(folder) else "name a new folder"
-                raise OutputExistsError(f"{folder}: exists already and is not empty; {advice}")
-            self._clear()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made ({(error.strerror or str(error)).lower()})") from error
-        about = {"format": _FORMAT, "edge_digits": edge_digits.__version__, **about}
-        with open_output(str(folder / _ABOUT), force=True) as out:
-            out.write(json.dumps(about, indent=2) + "\n")
-        self._stack = ExitStack()
+        """`about`: what is needed to read it the same way again. Raises OutputExistsError, OutputError.
+
+        A recording that is there is replaced when the first frame comes.
+        """
+        self._folder, self._stack = folder, ExitStack()
+        self._about = {"format": _FORMAT, "edge_digits": edge_digits.__version__, **about}
+        make_folder(folder)
+        replaces = any(folder.iterdir())
+        if replaces and (not force or not is_recording(folder)):
+            advice = "--force replaces it" if is_recording(folder) else "name a new folder"
+            raise OutputExistsError(f"{folder}: exists already and is not empty; {advice}")
+        self._begun = False
+        if not replaces:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._clear()
+        with open_output(str(self._folder / _ABOUT), force=True) as out:
+            out.write(json.dumps(self._about, indent=2) + "\n")
         self._frames, self._events = self._open(_FRAMES), self._open(_EVENTS)
+        self._begun = True
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +63,8 @@ class Keeper:
 
     def keep(self, look: Look) -> None:
         """A frame and what was decided on it. Raises OutputError."""
+        if not self._begun:
+            self._begin()
         frame = look.frame
         name = f"{frame.number:06}.png"
         line = {"frame": frame.number, "time": frame.time, "file": name, "read": look.is_read}
@@ -72,6 +78,8 @@ class Keeper:
 
     def tell(self, events: Sequence[Event]) -> None:
         """What was told. Raises OutputError."""
+        if not self._begun:  # no frame, so there is nothing to tell
+            return
         try:
             self._events.writelines(event.json() + "\n" for event in events)
             self._events.flush()
@@ -82,12 +90,18 @@ class Keeper:
         return self._stack.enter_context((self._folder / name).open("w", encoding="utf-8", newline="\n"))
 
     def _clear(self) -> None:
-        """Away with the recording that is there, and with nothing else."""
-        for line in (self._folder / _FRAMES).read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError, KeyError):
-                (self._folder / Path(json.loads(line)["file"]).name).unlink(missing_ok=True)
-        for name in (_FRAMES, _EVENTS, _ABOUT):
-            (self._folder / name).unlink(missing_ok=True)
+        """Away with the recording that is there, if one is, and with nothing else. Raises OutputError."""
+        names = [_FRAMES, _EVENTS, _ABOUT]
+        if is_recording(self._folder):
+            for line in _lines(self._folder):
+                with suppress(ValueError, KeyError, TypeError):
+                    names.append(Path(json.loads(line)["file"]).name)
+        for path in (self._folder / name for name in names if name):
+            if not path.is_dir():
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise OutputError(f"{path}: cannot be replaced ({error.strerror})") from error
 
 
 class RecordedSource(Source):
@@ -99,7 +113,7 @@ class RecordedSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         count = 0
-        for line in (self._folder / _FRAMES).read_text(encoding="utf-8").splitlines():
+        for line in _lines(self._folder):
             try:
                 entry = json.loads(line)
                 path = self._folder / Path(entry["file"]).name
@@ -122,6 +136,11 @@ class RecordedSource(Source):
         """Nothing stays open."""
 
 
+def _lines(recording: Path) -> list[str]:
+    """Those that tell of frames, damaged ones, too."""
+    return (recording / _FRAMES).read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 def is_recording(folder: Path) -> bool:
     """Whether `--record` has made it."""
     return (folder / _ABOUT).is_file() and (folder / _FRAMES).is_file()
@@ -141,4 +160,8 @@ def recorded_settings(source: str) -> dict[str, Any]:
         raise SourceError(f"{path}: cannot be read ({error})") from error
     if not isinstance(about, dict) or about.get("format") != _FORMAT:
         raise SourceError(f"{path}: not of a recording that this version can read")
+    for name in ("fps", "stable"):
+        value = about.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise SourceError(f"{path}: is damaged: its {name} is {value!r}, not 0 or more")
     return about
