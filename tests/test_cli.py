@@ -414,6 +414,12 @@ def test_a_submission_is_not_written_under_a_name_that_says_packed(run: Run, tab
     assert not Path(name).exists()
 
 
+def test_stdin_is_one_table(run: Run, table: Path) -> None:
+    done = run("submit", "-", table, "-", "-o", "s.csv", stdin=table.read_bytes())
+    assert done.code == 2
+    assert "- is named more than once" in done.err
+
+
 def test_submit_asks_again_where_the_first_answer_is_unsure(run: Run, tmp_path: Path) -> None:
     """Of a digit between two, and of nothing else."""
     tiles = mnist()[0][TABLE_ROWS].copy()

@@ -363,6 +363,8 @@ def submit(
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import submit
 
+    if tables.count("-") > 1:
+        raise UsageError("- is named more than once: stdin can be read for one table only")
     if output.lower().endswith((".gz", ".zip")):
         raise UsageError(f"{output}: a submission is written as plain CSV: name a .csv")
     check_output(output, force=force, inputs=tables)
