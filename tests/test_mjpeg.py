@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,3 +162,10 @@ def test_stdin_of_the_command_is_read(tmp_path: object) -> None:
     closed = subprocess.run(["bash", "-c", '"$@" <&-', "bash", *command], capture_output=True, check=False, timeout=60)
     assert closed.returncode == 4
     assert b"Traceback" not in closed.stderr
+
+
+def test_what_comes_from_stdin_can_be_recorded_in_the_current_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_digits", "webcam", "-", "--no-window", "--record", "."]
+    done = subprocess.run(command, input=PICTURES[0], capture_output=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "000000.png").exists()

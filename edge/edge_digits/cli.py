@@ -568,7 +568,7 @@ def webcam(
     """
     from edge_digits.live import LiveSettings, run
     from edge_digits.opencv import use_one_core
-    from edge_digits.outputs import are_same_file, check_output
+    from edge_digits.outputs import check_output
     from edge_digits.reader import Reader
     from edge_digits.replay import recorded_settings
     from edge_digits.stop import Stop
@@ -582,8 +582,6 @@ def webcam(
     source = source if source is not None else source_option if source_option is not None else "0"
     if output is not None:
         check_output(output, force=force, inputs=[source])
-    if record is not None and any(are_same_file(str(record), given) for given in (source, str(Path(source).parent))):
-        raise UsageError(f"{record}: is read, so it cannot be recorded to, too: name another folder")
     opening = SourceSettings(parse_size(size) if size else None, fps, retries)
     view = View(rotate, mirror, parse_roi(roi) if roi else None)
     before = recorded_settings(source)  # of what --record has kept

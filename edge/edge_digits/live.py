@@ -12,11 +12,12 @@ from typing import Any, Literal, TextIO
 import numpy as np
 
 from edge_digits.controls import Controls
-from edge_digits.errors import SourceError
+from edge_digits.errors import SourceError, UsageError
 from edge_digits.events import Event
 from edge_digits.keepsakes import frame_record
 from edge_digits.limits import STABLE
 from edge_digits.on_reading import ReadingCommand
+from edge_digits.outputs import are_same_file
 from edge_digits.overlay import draw_look
 from edge_digits.recording import LEAST_FREE, DiskWatch, VideoRecorder
 from edge_digits.replay import Keeper
@@ -146,6 +147,8 @@ class _Loop:
             self._start_recording(settings.output, force=settings.force)
         stack.callback(self._end_recording)
         if settings.record:
+            if any(are_same_file(str(settings.record), str(folder)) for folder in source.folders):
+                raise UsageError(f"{settings.record}: is read, so it cannot be recorded to, too: name another folder")
             about = {"source": without_password(source.name), "fps": source.fps, "stable": settings.stable}
             about |= {"every_frame": settings.every_frame, **settings.about}
             self._keeper = stack.enter_context(Keeper(settings.record, about, force=settings.force))

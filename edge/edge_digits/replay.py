@@ -110,6 +110,7 @@ class RecordedSource(Source):
     def __init__(self, name: str, *, note: Note) -> None:
         self._folder, self._note = Path(name), note
         super().__init__(name, float(recorded_settings(name).get("fps", FOLDER_FPS)), live=False)
+        self.folders = [self._folder]
 
     def __iter__(self) -> Iterator[Frame]:
         count = 0

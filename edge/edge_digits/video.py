@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -87,6 +87,8 @@ class Source(ABC):
         """Frames of a live source that came too fast to be read."""
         self.failed = 0
         """Pictures that could not be read, and 1 for a video that ends before its time."""
+        self.folders: Sequence[Path] = ()
+        """Those that its pictures lie in, where they are files of their own: nothing can be recorded there."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame | None]:
@@ -225,6 +227,7 @@ class _PictureSource(Source):
         self._note = note
         if all(picture.path is None for picture in self._pictures):
             raise SourceError("; ".join(f"{picture.source}: {picture.error}" for picture in self._pictures))
+        self.folders = sorted({Path(picture.path).parent for picture in self._pictures if picture.path})
         if search.skipped:
             note(f"{name}: passed over {search.skipped} file{'s' * (search.skipped > 1)} without a picture's signature")
 
