@@ -58,13 +58,21 @@ class Number:
     digits: list[Seen]
     since: float
     """When it began to say what it says now; when it was missed first, while it is not there."""
-    text: str
     id: int = 0
     """0 until it is told."""
-    told: str | None = None
     told_digits: Sequence[Seen] = ()
-    """When it last said what was told."""
+    """When it last said what was told; none until it is told."""
     missing: bool = False
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return _text(self.digits)
+
+    @property
+    def told(self) -> str | None:
+        """What was told of it; None until it is told."""
+        return _text(self.told_digits) if self.told_digits else None
 
 
 class Chronicle:
@@ -102,7 +110,7 @@ class Chronicle:
                 if number.told is None:
                     self._ids += 1
                     number.id = self._ids
-                number.told, number.told_digits = number.text, number.digits
+                number.told_digits = number.digits
                 events.append(self._event(kind, number, time, frame))
             elif number.text == number.told:
                 number.told_digits = number.digits
@@ -116,12 +124,11 @@ class Chronicle:
         return [self._event("gone", number, time, frame) for number in told]
 
     def _follow(self, number: Number | None, digits: list[Seen], time: float) -> Number:
-        text = "".join(str(digit.digit) for _, digit in digits)
         if number is None:
-            return Number(digits, time, text)
-        if number.missing or text != number.text:
+            return Number(digits, time)
+        if number.missing or _text(digits) != number.text:
             number.since = time
-        number.digits, number.text, number.missing = digits, text, False
+        number.digits, number.missing = digits, False
         return number
 
     def _match(self, groups: Sequence[Sequence[Seen]]) -> dict[int, Number]:
@@ -147,6 +154,10 @@ class Chronicle:
     def _event(kind: Literal["appeared", "changed", "gone"], number: Number, time: float, frame: int) -> Event:
         confidence = min(digit.confidence for _, digit in number.told_digits)
         return Event(kind, number.id, number.told or "", _around(number.told_digits), time, frame, confidence)
+
+
+def _text(digits: Sequence[Seen]) -> str:
+    return "".join(str(digit.digit) for _, digit in digits)
 
 
 def _around(digits: Sequence[Seen]) -> Box:
