@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
@@ -225,6 +225,11 @@ def _refuse_nan(options: Mapping[str, object]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} nan: is not a number")
 
 
+def _check_stdin(tables: Sequence[str]) -> None:
+    if tables.count("-") > 1:
+        raise UsageError("- is named more than once: stdin can be read for one table only")
+
+
 @contextlib.contextmanager
 def _warnings_noted() -> Iterator[None]:
     """An EngineWarning becomes a line on stderr, the same one no second time; others go where they would."""
@@ -363,8 +368,7 @@ def submit(
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import submit
 
-    if tables.count("-") > 1:
-        raise UsageError("- is named more than once: stdin can be read for one table only")
+    _check_stdin(tables)
     if output.lower().endswith((".gz", ".zip")):
         raise UsageError(f"{output}: a submission is written as plain CSV: name a .csv")
     check_output(output, force=force, inputs=tables)
@@ -406,8 +410,7 @@ def evaluate(
     from edge_digits.progress import ProgressLine
     from edge_digits.tables import TableReader
 
-    if [table, *(trained_on or [])].count("-") > 1:
-        raise UsageError("- is named more than once: stdin can be read for one table only")
+    _check_stdin([table, *(trained_on or [])])
     classify = load_ensemble(model, engine.value, tta)
     said = {}
     for name in model:
